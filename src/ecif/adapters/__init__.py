@@ -1,0 +1,1 @@
+"""The edges towards other systems: feeds in, events out."""

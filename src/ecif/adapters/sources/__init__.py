@@ -1,0 +1,7 @@
+"""Files of the source systems in: a contract says what a file looks like, a reader reads it, a mapper makes records."""
+
+from ecif.adapters.sources.contract import Contract, ContractError, load_contract
+from ecif.adapters.sources.mapping import Mapper
+from ecif.adapters.sources.reader import SourceFile, SourceFileError
+
+__all__ = ["Contract", "ContractError", "Mapper", "SourceFile", "SourceFileError", "load_contract"]

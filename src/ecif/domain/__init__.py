@@ -1,0 +1,1 @@
+"""The vocabulary of the project: pure Python, no SQL, no HTTP, no clock, no settings."""

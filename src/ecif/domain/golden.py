@@ -1,0 +1,138 @@
+"""Makes the golden record (统一视图) of a party from its source records: a pure function, the same for any order of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from ecif.domain.company_names import normalize_company_name
+from ecif.domain.names import normalize_person_name
+from ecif.domain.normal import identity_birth, identity_gender, normal_identifiers, normal_phones
+from ecif.domain.phones import normalize_email
+from ecif.domain.placeholders import is_placeholder_address, is_placeholder_employer, is_placeholder_name
+from ecif.domain.records import PartyRecord, PartyType, RecordStatus
+from ecif.domain.survivorship import POLICIES, POLICY_VERSION, Candidate, Origin, survive, union
+
+Entry = tuple[tuple[str, ...], dict[str, Any], Origin]
+
+
+def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
+    """The golden record as canonical JSON: equal facts and policy give equal bytes.
+
+    Args:
+        records: the party's live source records, at least one, in any order.
+    """
+    ordered = sorted(records, key=lambda r: (r.system, r.key))
+    said = [(record, Origin(record.system, record.key, record.business_time)) for record in ordered]
+    document = {
+        "customer_no": customer_no,
+        "party_type": ordered[0].party_type.value,
+        "status": _status(ordered),
+        "policy_version": POLICY_VERSION,
+        "fields": _fields(said),
+        "identifiers": union(e for record, origin in said for e in _identifiers(record, origin)),
+        "aliases": union(e for record, origin in said for e in _aliases(record, origin)),
+        "phones": union(e for record, origin in said for e in _phones(record, origin)),
+        "addresses": union(e for record, origin in said for e in _addresses(record, origin)),
+        "emails": union(e for record, origin in said for e in _emails(record, origin)),
+        "legal_entities": sorted({r.legal_entity for r in ordered if r.legal_entity}),
+        "branches": sorted({r.branch for r in ordered if r.branch}),
+        "source_records": len(ordered),
+    }
+    return orjson.dumps(document)
+
+
+def _status(records: Iterable[PartyRecord]) -> str:
+    """ACTIVE while any system keeps an open relationship, CLOSED when all have ended."""
+    return "ACTIVE" if any(r.status is RecordStatus.ACTIVE for r in records) else "CLOSED"
+
+
+def _fields(said: Sequence[tuple[PartyRecord, Origin]]) -> dict[str, Any]:
+    candidates: dict[str, list[Candidate]] = {field: [] for field in POLICIES}
+    for record, origin in said:
+        for field, value, quality in _values(record):
+            candidates[field].append(Candidate(value, origin, quality))
+    survived = ((field, survive(field, found)) for field, found in candidates.items())
+    return {field: winner for field, winner in survived if winner}
+
+
+def _values(record: PartyRecord) -> Iterator[tuple[str, Any, int]]:
+    """The record's usable values of the single-valued fields, each with its quality (0 is best)."""
+    if record.name and not is_placeholder_name(record.name):
+        yield "name", *_name(record)
+    if record.latin_name and not is_placeholder_name(record.latin_name):
+        yield "latin_name", record.latin_name, 0
+    yield from _derived(record)
+    if record.employer and not is_placeholder_employer(record.employer):
+        yield "employer", record.employer, 0
+    for field in ("nationality", "occupation", "education", "marital_status"):
+        value = getattr(record, field)
+        if value:
+            yield field, value, 0
+    if record.postcode and set(record.postcode) != {"0"}:
+        yield "postcode", record.postcode, 0
+    if record.opened_on:
+        yield "opened_on", record.opened_on.isoformat(), 0
+        if record.branch:
+            yield "open_branch", record.branch, 0
+
+
+def _name(record: PartyRecord) -> tuple[str, int]:
+    """The name in normal form, and whether a part of it is hidden (1) or its holder is not one person (2)."""
+    if record.party_type is PartyType.ORGANIZATION:
+        company = normalize_company_name(record.name)
+        return (company.text, 0) if company else (record.name, 2)
+    person = normalize_person_name(record.name)
+    if person is None or person.several:
+        return record.name, 2
+    return person.text, 1 if person.wildcards else 0
+
+
+def _derived(record: PartyRecord) -> Iterator[tuple[str, Any, int]]:
+    strong = tuple(n.number for _, n in normal_identifiers(record) if n.is_strong)
+    person = record.party_type is PartyType.PERSON
+    born = identity_birth(record, strong if person else ())
+    if born:
+        yield "birth_date", born.isoformat(), 0 if person and strong else 1
+    gender = identity_gender(record, strong) if person else None
+    if gender:
+        yield "gender", gender.value, 0 if strong else 1
+
+
+def _identifiers(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
+    for given, normal in normal_identifiers(record):
+        if normal.space is None or normal.validity in ("PLACEHOLDER", "MISSING"):
+            continue
+        value = {
+            "kind": given.kind.value if given.kind else None,
+            "space": normal.space.value,
+            "number": normal.number,
+            "validity": normal.validity.value,
+            "valid_to": given.valid_to.isoformat() if given.valid_to else None,
+        }
+        yield (normal.space.value, normal.number), value, origin
+
+
+def _aliases(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
+    for kind, name in (("NAME", record.name), ("LATIN", record.latin_name)):
+        if name and not is_placeholder_name(name):
+            yield (kind, name), {"kind": kind, "name": name}, origin
+
+
+def _phones(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
+    for given, normal in normal_phones(record):
+        value = {"kind": given.kind.value, "number": normal.number, "virtual": normal.virtual}
+        yield (given.kind.value, normal.number), value, origin
+
+
+def _addresses(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
+    for address in record.addresses:
+        if address.text and not is_placeholder_address(address.text):
+            yield (address.kind.value, address.text), {"kind": address.kind.value, "text": address.text}, origin
+
+
+def _emails(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
+    for email in filter(None, map(normalize_email, record.emails)):
+        yield (email,), {"address": email}, origin

@@ -1,0 +1,51 @@
+"""The values of a source record that can be used: normalised, placeholders dropped. Matching and survivorship share them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from ecif.domain.identifiers import NormalIdentifier, NumberSpace, birth_date_of, gender_of, normalize_identifier
+from ecif.domain.phones import NormalPhone, normalize_phone
+from ecif.domain.placeholders import is_placeholder_date
+from ecif.domain.records import Gender, Identifier, PartyRecord, PartyType, Phone
+
+
+def normal_identifier(record: PartyRecord, given: Identifier, *, person: bool | None = None) -> NormalIdentifier:
+    """One identifier in canonical form. The record's own business date is 'today', so that the result never changes."""
+    if person is None:
+        person = record.party_type is PartyType.PERSON
+    return normalize_identifier(given.kind, given.number, as_of=record.business_time.date(), party_is_person=person)
+
+
+def normal_identifiers(record: PartyRecord) -> tuple[tuple[Identifier, NormalIdentifier], ...]:
+    """The record's identifiers, as given and in canonical form, each number once."""
+    seen: dict[tuple[NumberSpace | None, str], tuple[Identifier, NormalIdentifier]] = {}
+    for given in record.identifiers:
+        found = normal_identifier(record, given)
+        seen.setdefault((found.space, found.number), (given, found))
+    return tuple(seen.values())
+
+
+def normal_phones(record: PartyRecord) -> tuple[tuple[Phone, NormalPhone], ...]:
+    """The record's phones that can be rung, as given and in canonical form."""
+    pairs = ((given, normalize_phone(given.number)) for given in record.phones)
+    return tuple((given, found) for given, found in pairs if found)
+
+
+def identity_birth(record: PartyRecord, strong: tuple[str, ...]) -> date | None:
+    """The birth date inside a valid number, else the stated one unless it is a placeholder (GB 11643 beats a form)."""
+    for number in strong:
+        born = birth_date_of(number)
+        if born:
+            return born
+    stated = record.birth_date
+    return None if stated is None or is_placeholder_date(stated) else stated
+
+
+def identity_gender(record: PartyRecord, strong: tuple[str, ...]) -> Gender | None:
+    """The gender inside a valid number, else the stated one."""
+    for number in strong:
+        derived = gender_of(number)
+        if derived:
+            return Gender(derived)
+    return record.gender

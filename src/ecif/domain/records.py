@@ -1,0 +1,164 @@
+"""What one source system says of one party, in the bank-wide vocabulary (源记录).
+
+Adapters end in :class:`PartyRecord` and everything else starts from it. Values are the source's own, freed of invisible
+characters and with codes translated; they are *not* judged here: a placeholder stays in the record, and matching and
+survivorship treat it as missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from ecif.domain.identifiers import IdentifierKind
+
+
+class PartyType(StrEnum):
+    """客户类型. Decides the first digit of a customer number."""
+
+    PERSON = "PERSON"
+    ORGANIZATION = "ORGANIZATION"
+
+
+class Gender(StrEnum):
+    """性别, GB/T 2261.1."""
+
+    MALE = "MALE"
+    FEMALE = "FEMALE"
+
+
+class RecordStatus(StrEnum):
+    """状态 of the relationship in the source system."""
+
+    ACTIVE = "ACTIVE"
+    CLOSED = "CLOSED"
+
+
+class PhoneKind(StrEnum):
+    """电话类型."""
+
+    MOBILE = "MOBILE"
+    HOME = "HOME"
+    WORK = "WORK"
+    OTHER = "OTHER"
+
+
+class AddressKind(StrEnum):
+    """地址类型."""
+
+    HOME = "HOME"
+    REGISTERED = "REGISTERED"
+    WORK = "WORK"
+    CONTACT = "CONTACT"
+
+
+class RelationType(StrEnum):
+    """客户间关系, from the record's party to the related one."""
+
+    LEGAL_REPRESENTATIVE = "LEGAL_REPRESENTATIVE"
+    SPOUSE = "SPOUSE"
+
+
+class AccountStatus(StrEnum):
+    """账户状态."""
+
+    NORMAL = "NORMAL"
+    FROZEN = "FROZEN"
+    DORMANT = "DORMANT"
+    CLOSED = "CLOSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """证件: a document kind and its number as the source wrote them. ``kind`` is None where the source left it out."""
+
+    kind: IdentifierKind | None
+    number: str = field(repr=False)
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """电话."""
+
+    kind: PhoneKind
+    number: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """地址, as one line of text."""
+
+    kind: AddressKind
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """账户索引 entry: that an account exists and whose it is; never its transactions."""
+
+    number: str = field(repr=False)
+    kind: str
+    status: AccountStatus
+    opened_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedParty:
+    """关系人: somebody the record names beside its own party."""
+
+    relation: RelationType
+    name: str = field(repr=False)
+    identifier: Identifier | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """数据质量问题: a value that was not usable, in a record that was accepted all the same. Holds no personal value."""
+
+    code: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartyRecord:
+    """源记录. ``(system, key)`` names it for ever; ``business_time`` (UTC) orders its versions."""
+
+    system: str
+    key: str
+    party_type: PartyType
+    business_time: datetime
+    name: str = field(default="", repr=False)
+    latin_name: str = field(default="", repr=False)
+    identifiers: tuple[Identifier, ...] = ()
+    birth_date: date | None = field(default=None, repr=False)
+    gender: Gender | None = None
+    nationality: str = ""
+    phones: tuple[Phone, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    emails: tuple[str, ...] = field(default=(), repr=False)
+    postcode: str = ""
+    employer: str = field(default="", repr=False)
+    occupation: str = ""
+    education: str = ""
+    marital_status: str = ""
+    related: tuple[RelatedParty, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    legal_entity: str = ""
+    branch: str = ""
+    opened_on: date | None = None
+    status: RecordStatus = RecordStatus.ACTIVE
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """拒收: a row that could not become a record, with where it stands, why, and its text (which repr hides)."""
+
+    line: int
+    code: str
+    field: str
+    message_zh: str
+    message_en: str
+    raw: str = field(repr=False)

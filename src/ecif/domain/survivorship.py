@@ -1,0 +1,155 @@
+"""Which value of which source the golden record shows (择优规则), as a table.
+
+Every rule orders all candidates totally, so the result does not depend on the order in which they came: first the
+value's quality (a masked or mistyped value never beats a whole one), then what the rule says, then the most recent
+business time, the source's priority and the source's key. What loses is kept beside what won, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+POLICY_VERSION = "2026.11-1"
+
+SOURCE_PRIORITY: tuple[str, ...] = ("core", "loan", "card", "ebank")
+"""Trust order of the systems where nothing else decides (deposit core first: identity is verified at its counter)."""
+
+LOSERS_MAX = 20
+"""Losing values kept with a field; more only repeat what history has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """来源: which source record says so, and as of when in its business time."""
+
+    system: str
+    key: str
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One source's value of one field. ``quality`` 0 is best; ``value`` is plain JSON."""
+
+    value: Any
+    origin: Origin
+    quality: int = 0
+
+
+class Rule(StrEnum):
+    """How a field's winner is found."""
+
+    SOURCE_PRIORITY = "SOURCE_PRIORITY"
+    MOST_RECENT = "MOST_RECENT"
+    EARLIEST = "EARLIEST"
+    DERIVED = "DERIVED"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One row of the table. ``sources`` overrides :data:`SOURCE_PRIORITY` for the field."""
+
+    rule: Rule
+    sources: tuple[str, ...] = SOURCE_PRIORITY
+
+
+POLICIES: Mapping[str, Policy] = {
+    "name": Policy(Rule.SOURCE_PRIORITY),
+    "latin_name": Policy(Rule.SOURCE_PRIORITY, ("card", "core", "ebank", "loan")),
+    "birth_date": Policy(Rule.DERIVED),
+    "gender": Policy(Rule.DERIVED),
+    "nationality": Policy(Rule.MOST_RECENT),
+    "employer": Policy(Rule.SOURCE_PRIORITY, ("loan", "card", "core", "ebank")),
+    "occupation": Policy(Rule.MOST_RECENT),
+    "education": Policy(Rule.SOURCE_PRIORITY, ("loan", "card", "core", "ebank")),
+    "marital_status": Policy(Rule.MOST_RECENT),
+    "postcode": Policy(Rule.MOST_RECENT),
+    "opened_on": Policy(Rule.EARLIEST),
+    "open_branch": Policy(Rule.EARLIEST),
+}
+"""One row for each single-valued field. DERIVED: quality 0 is the value inside a valid identity number."""
+
+_REASONS: Mapping[Rule, str] = {
+    Rule.SOURCE_PRIORITY: "LOWER_SOURCE_PRIORITY",
+    Rule.MOST_RECENT: "OLDER",
+    Rule.EARLIEST: "LATER",
+    Rule.DERIVED: "NOT_DERIVED",
+}
+
+
+def _rank(policy: Policy) -> Callable[[Candidate], tuple[Any, ...]]:
+    place = {system: n for n, system in enumerate(policy.sources)}
+    last = len(place)
+
+    def rank(candidate: Candidate) -> tuple[Any, ...]:
+        origin = candidate.origin
+        recent, priority = -origin.as_of.timestamp(), place.get(origin.system, last)
+        name = (origin.system, origin.key, str(candidate.value))
+        match policy.rule:
+            case Rule.SOURCE_PRIORITY:
+                return (candidate.quality, priority, recent, *name)
+            case Rule.EARLIEST:
+                return (candidate.quality, -recent, priority, *name)
+            case _:
+                return (candidate.quality, recent, priority, *name)
+
+    return rank
+
+
+RANKS: Mapping[str, Callable[[Candidate], tuple[Any, ...]]] = {f: _rank(p) for f, p in POLICIES.items()}
+
+
+def survive(field: str, candidates: Iterable[Candidate]) -> dict[str, Any] | None:
+    """The winner of one field with its provenance and what lost to it; None where no source has a value.
+
+    Equal values of several sources count once: the best placed source stands for them.
+    """
+    ordered = sorted(candidates, key=RANKS[field])
+    if not ordered:
+        return None
+    winner = ordered[0]
+    rule = POLICIES[field].rule
+    lost = _losers(winner, ordered[1:], rule)
+    found = {"value": winner.value, **provenance(winner.origin), "rule": rule.value}
+    return found | {"lost": lost} if lost else found
+
+
+def _losers(winner: Candidate, others: Sequence[Candidate], rule: Rule) -> list[dict[str, Any]]:
+    seen = {str(winner.value)}
+    lost: list[dict[str, Any]] = []
+    for other in others:
+        if str(other.value) not in seen and len(lost) < LOSERS_MAX:
+            seen.add(str(other.value))
+            reason = "LOWER_QUALITY" if other.quality > winner.quality else _REASONS[rule]
+            lost.append({"value": other.value, **provenance(other.origin), "reason": reason})
+    return lost
+
+
+def provenance(origin: Origin) -> dict[str, str]:
+    """An origin as it is written into a golden record."""
+    return {"system": origin.system, "key": origin.key, "as_of": origin.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def union(
+    entries: Iterable[tuple[tuple[str, ...], dict[str, Any], Origin]], *, origins_max: int = LOSERS_MAX
+) -> list[dict[str, Any]]:
+    """Keeps every distinct value (by its key), newest first, each with all who say it (UN in the table's words)."""
+    grouped: dict[tuple[str, ...], list[tuple[dict[str, Any], Origin]]] = {}
+    for key, value, origin in entries:
+        grouped.setdefault(key, []).append((value, origin))
+    for said in grouped.values():
+        said.sort(key=lambda pair: _newest(pair[1]))
+    order = sorted(grouped, key=lambda key: (_newest(grouped[key][0][1]), key))
+    return [
+        grouped[key][0][0] | {"sources": [provenance(origin) for _, origin in grouped[key][:origins_max]]}
+        for key in order
+    ]
+
+
+def _newest(origin: Origin) -> tuple[Any, ...]:
+    place = SOURCE_PRIORITY.index(origin.system) if origin.system in SOURCE_PRIORITY else len(SOURCE_PRIORITY)
+    return (-origin.as_of.timestamp(), place, origin.system, origin.key)

@@ -1,0 +1,99 @@
+"""From decisions on pairs to parties, independent of the order in which records came.
+
+Matching is transitive only where nothing forbids it. Tier by tier, from the strongest rule down, the records that a
+tier's AUTO pairs connect become one cluster if their union holds at most one valid number in each space where a party
+has one; otherwise that whole group stays as it was, and its pairs become questions for a steward. Nothing here depends
+on arrival: the same records give the same clusters.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from ecif.matching.comparators import NAMES_MAX, NOTHING_SHARED, Shared
+from ecif.matching.features import Features
+
+
+RecordId = int
+Edge = tuple[int, RecordId, RecordId]
+"""An AUTO pair: its rule's tier (1 is the strongest) and the two records."""
+
+
+class _Groups:
+    """Disjoint sets over record ids."""
+
+    def __init__(self, records: Iterable[RecordId]) -> None:
+        self.parent = {r: r for r in records}
+
+    def root(self, record: RecordId) -> RecordId:
+        while self.parent[record] != record:
+            self.parent[record] = self.parent[self.parent[record]]
+            record = self.parent[record]
+        return record
+
+    def join(self, a: RecordId, b: RecordId) -> None:
+        self.parent[self.root(a)] = self.root(b)
+
+    def sets(self) -> list[list[RecordId]]:
+        found: dict[RecordId, list[RecordId]] = defaultdict(list)
+        for record in self.parent:
+            found[self.root(record)].append(record)
+        return list(found.values())
+
+
+def connected(records: Iterable[RecordId], edges: Iterable[Edge]) -> list[list[RecordId]]:
+    """The groups of records that any AUTO pairs connect, vetoes left aside."""
+    groups = _Groups(records)
+    for _, a, b in edges:
+        groups.join(a, b)
+    return groups.sets()
+
+
+def compatible(
+    members: Iterable[RecordId], features: Mapping[RecordId, Features], shared: Shared = NOTHING_SHARED
+) -> bool:
+    """Whether these records may be one party: at most one valid number in each space where a party has one.
+
+    Args:
+        shared: numbers that too many parties hold; they say nothing, so they forbid nothing.
+    """
+    held: dict[str, str] = {}
+    for member in members:
+        for number in features[member].strong:
+            space = number.partition(":")[0]
+            if shared.get(number, 1) <= NAMES_MAX and held.setdefault(space, number) != number:
+                return False
+    return True
+
+
+def cluster(
+    records: Sequence[RecordId],
+    edges: Iterable[Edge],
+    features: Mapping[RecordId, Features],
+    shared: Shared = NOTHING_SHARED,
+) -> list[list[RecordId]]:
+    """Splits records into parties, tier by tier (see the module's text)."""
+    by_tier: dict[int, list[Edge]] = defaultdict(list)
+    for edge in edges:
+        by_tier[edge[0]].append(edge)
+    clusters = [[record] for record in records]
+    for tier in sorted(by_tier):
+        clusters = _close(clusters, by_tier[tier], features, shared)
+    return clusters
+
+
+def _close(
+    clusters: list[list[RecordId]], edges: list[Edge], features: Mapping[RecordId, Features], shared: Shared
+) -> list[list[RecordId]]:
+    """One tier: joins each connected group of clusters whose union is compatible, and leaves the others apart."""
+    head = {member: group[0] for group in clusters for member in group}
+    by_head = {group[0]: group for group in clusters}
+    closed: list[list[RecordId]] = []
+    for heads in connected(by_head, ((t, head[a], head[b]) for t, a, b in edges)):
+        union = [member for h in heads for member in by_head[h]]
+        if len(heads) == 1 or compatible(union, features, shared):
+            closed.append(union)
+        else:
+            closed.extend(by_head[h] for h in heads)
+    return closed

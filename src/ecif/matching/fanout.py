@@ -1,0 +1,36 @@
+"""Of how many parties a value seems to be (一值多户): counted by incompatible names, which no matching result changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ecif.domain.names import NameRelation
+from ecif.domain.records import PartyType
+from ecif.matching.clustering import connected
+from ecif.matching.comparators import NOTHING_SHARED, name
+from ecif.matching.features import Features
+from ecif.matching.types import Level
+
+
+def fan_out(holders: Iterable[Features], names_max: int) -> int:
+    """How many names that cannot be one party's hold a value, counted up to ``names_max + 1``.
+
+    Spellings and masks of one name count once; names that only sound alike count apart, or a phone of twins
+    (张文博, 张文渤) would look like one person's. Holders without a name do not count, and people and
+    organisations count apart, since an owner's phone on his shop is one owner's phone.
+    """
+    by_name = {(h.party_type, h.name_key): h for h in holders if h.name_key}
+    most = max((_groups([h for (t, _), h in by_name.items() if t is kind]) for kind in PartyType), default=0)
+    return max(1, min(most, names_max + 1))
+
+
+def _groups(named: list[Features]) -> int:
+    if len(named) < 2:
+        return len(named)
+    pairs = ((1, i, j) for i in range(len(named)) for j in range(i) if _alike(named[i], named[j]))
+    return len(connected(range(len(named)), pairs))
+
+
+def _alike(a: Features, b: Features) -> bool:
+    found = name(a, b, NOTHING_SHARED)
+    return found.level >= Level.PARTIAL and found.reason != NameRelation.HOMOPHONE

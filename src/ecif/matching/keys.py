@@ -1,0 +1,95 @@
+"""Under which keys a record is found: match keys (匹配键), which bring candidates, and look-up keys, which only search.
+
+A key is plain text here; services store its keyed digest. Two records that share no match key are never compared, so
+every rule of the rule table needs a key that its agreeing facts imply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ecif.domain.records import PartyType
+from ecif.matching.features import Features
+
+
+class KeyKind(IntEnum):
+    """What a key is made of. The numbers are stored: never change one."""
+
+    IDENTIFIER = 1
+    MASKED_NUMBER = 2
+    NAME_BIRTH = 3
+    PHONE = 4
+    EMAIL = 5
+    COMPANY = 6
+    NAME_ADDRESS = 7
+    NAME = 20
+    ACCOUNT = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """How far a kind of key is trusted to bring candidates.
+
+    Attributes:
+        rows_max: more records than this under one key, and the key says nothing (a block is ignored as a whole, so that
+            the result does not depend on which records came first).
+        names_max: more incompatible names than this, and the value is shared or a placeholder; None does not count names.
+    """
+
+    rows_max: int
+    names_max: int | None = None
+
+
+BLOCKS: dict[KeyKind, Block] = {
+    KeyKind.IDENTIFIER: Block(rows_max=2000, names_max=5),
+    KeyKind.MASKED_NUMBER: Block(rows_max=200),
+    KeyKind.NAME_BIRTH: Block(rows_max=200),
+    KeyKind.PHONE: Block(rows_max=100, names_max=5),
+    KeyKind.EMAIL: Block(rows_max=100, names_max=5),
+    KeyKind.COMPANY: Block(rows_max=200),
+    KeyKind.NAME_ADDRESS: Block(rows_max=200),
+}
+"""Kinds that bring candidates. The others are for look-up only."""
+
+Key = tuple[KeyKind, str]
+
+
+def match_keys(features: Features) -> frozenset[Key]:
+    """The keys under which a record meets its candidates; none for a quarantined (test) record."""
+    if features.quarantined:
+        return frozenset()
+    keys: set[Key] = {(KeyKind.IDENTIFIER, n) for n in (*features.strong, *features.documents, *features.broken)}
+    keys.update((KeyKind.PHONE, phone) for phone in features.phones)
+    keys.update((KeyKind.EMAIL, email) for email in features.emails)
+    keys.update(_masked_keys(features))
+    keys.update(_name_keys(features))
+    return frozenset(keys)
+
+
+def _masked_keys(features: Features) -> list[Key]:
+    """First six and last four digits: what a masked number (``110101********1234``) still shows."""
+    shown = [n for n in (*features.strong, *features.masked) if n.startswith("CITIZEN:") and len(n) == 26]
+    ends = {f"{n[8:14]}{n[-4:]}" for n in shown}
+    return [(KeyKind.MASKED_NUMBER, end) for end in ends if "*" not in end]
+
+
+def _name_keys(features: Features) -> list[Key]:
+    name = features.name_key
+    if not name or "?" in name:
+        return []
+    keys: list[Key] = []
+    if features.party_type is PartyType.ORGANIZATION and features.company:
+        company = features.company
+        keys.append((KeyKind.COMPANY, company.trade + company.branch if company.trade else company.key))
+    else:
+        if features.birth:
+            keys.append((KeyKind.NAME_BIRTH, f"{name}|{features.birth}"))
+        keys.extend((KeyKind.NAME_ADDRESS, f"{name}|{a.key}") for a in features.addresses if a.key)
+    return keys
+
+
+def lookup_keys(features: Features, accounts: tuple[str, ...]) -> frozenset[Key]:
+    """Keys for search only: the name, also as the source's Latin letters, and account numbers."""
+    names = {n.key for n in (features.company, features.person, features.latin) if n and n.key}
+    return frozenset({(KeyKind.NAME, n) for n in names} | {(KeyKind.ACCOUNT, a) for a in accounts})

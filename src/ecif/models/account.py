@@ -1,0 +1,41 @@
+"""Derived indexes of what a record names beside its party: accounts (账户索引) and relations (客户间关系)."""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Date, ForeignKey, Index, SmallInteger, String, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ecif.models.base import Base, Code
+
+
+class Account(Base):
+    """That an account exists and through which record it belongs to a party. Never a transaction, never a balance."""
+
+    __tablename__ = "account"
+    __table_args__ = (Index(None, "digest"),)
+
+    record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    digest: Mapped[UUID] = mapped_column(Uuid)
+    number: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[Code]
+    status: Mapped[Code]
+    opened_on: Mapped[date | None] = mapped_column(Date)
+    branch: Mapped[Code]
+    legal_entity: Mapped[Code]
+
+
+class Relation(Base):
+    """Somebody the record names; whether that is a customer too is looked up by ``digest`` when it is read."""
+
+    __tablename__ = "relation"
+    __table_args__ = (Index(None, "digest"),)
+
+    record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    type: Mapped[Code]
+    name: Mapped[str] = mapped_column(String(200))
+    digest: Mapped[UUID | None] = mapped_column(Uuid)
