@@ -12,25 +12,32 @@ from ecif.matching.features import Features
 from ecif.matching.types import Level
 
 
-def fan_out(holders: Iterable[Features], names_max: int) -> int:
+def fan_out(holders: Iterable[Features], names_max: int, *, numbers_join: bool) -> int:
     """How many names that cannot be one party's hold a value, counted up to ``names_max + 1``.
 
     Spellings and masks of one name count once; names that only sound alike count apart, or a phone of twins
     (张文博, 张文渤) would look like one person's. Holders without a name do not count, and people and
     organisations count apart, since an owner's phone on his shop is one owner's phone.
+
+    Args:
+        numbers_join: names under one valid identity number count once, whatever was typed (not where the value counted
+            is that number itself).
     """
-    by_name = {(h.party_type, h.name_key): h for h in holders if h.name_key}
-    most = max((_groups([h for (t, _), h in by_name.items() if t is kind]) for kind in PartyType), default=0)
+    by_name = {(h.party_type, h.name_key, h.strong): h for h in holders if h.name_key}
+    kinds = ([h for (t, *_), h in by_name.items() if t is kind] for kind in PartyType)
+    most = max(_groups(named, numbers_join) for named in kinds)
     return max(1, min(most, names_max + 1))
 
 
-def _groups(named: list[Features]) -> int:
+def _groups(named: list[Features], numbers_join: bool) -> int:
     if len(named) < 2:
         return len(named)
-    pairs = ((1, i, j) for i in range(len(named)) for j in range(i) if _alike(named[i], named[j]))
+    pairs = [(1, i, j) for i in range(len(named)) for j in range(i) if _alike(named[i], named[j], numbers_join)]
     return len(connected(range(len(named)), pairs))
 
 
-def _alike(a: Features, b: Features) -> bool:
+def _alike(a: Features, b: Features, numbers_join: bool) -> bool:
+    if numbers_join and not set(a.strong).isdisjoint(b.strong):
+        return True
     found = name(a, b, NOTHING_SHARED)
     return found.level >= Level.PARTIAL and found.reason != NameRelation.HOMOPHONE

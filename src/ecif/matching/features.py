@@ -82,7 +82,7 @@ def _person(record: PartyRecord) -> Features:
         birth=born.isoformat() if born else "",
         gender=gender.value if gender else "",
         **_contacts(record),
-        employer="" if is_placeholder_employer(record.employer) else _company_key(record.employer),
+        employer=_employing_company(record.employer),
     )
 
 
@@ -151,9 +151,12 @@ def _person_name(raw: str) -> PersonName | None:
     return None if name is None or name.several else name
 
 
-def _company_key(raw: str) -> str:
-    name = normalize_company_name(raw) if raw else None
-    return name.key if name else ""
+def _employing_company(raw: str) -> str:
+    """A company by its form; hospitals, schools and offices employ too many namesakes to tell anything."""
+    if not raw or is_placeholder_employer(raw):
+        return ""
+    name = normalize_company_name(raw)
+    return name.key if name and name.form else ""
 
 
 def _contacts(record: PartyRecord) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class RecordKey(Base):
     __table_args__ = (Index(None, "record_id"),)
 
     digest: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"), primary_key=True)
+    record_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # no foreign key: ten of these a record
     kind: Mapped[int] = mapped_column(SmallInteger)
 
 

@@ -1,0 +1,121 @@
+"""Loads a source file chunk by chunk: each chunk is a transaction, so that a stopped load is simply begun again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from ecif.adapters.sources.contract import Contract
+from ecif.adapters.sources.mapping import Mapper
+from ecif.adapters.sources.reader import SourceFile
+from ecif.db import run_transaction
+from ecif.domain.records import PartyRecord, Rejection
+from ecif.services.context import Context, KeyDigests
+from ecif.services.ingest import Delivery, Fate, Result, ingest
+from ecif.services.loads import close_load, count_rows, keep_rejects, open_load
+
+CHUNK_ROWS = 250
+"""Rows a transaction. Each claims some six keys, and a server's default lock table has room for thousands."""
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """What a load did. ``read`` is ``accepted + rejected``, always."""
+
+    system: str
+    accepted: int = 0
+    rejected: int = 0
+    findings: int = 0
+    fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
+    customers_created: int = 0
+    customers_merged: int = 0
+    reviews_opened: int = 0
+    reject_codes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def read(self) -> int:
+        """Rows read."""
+        return self.accepted + self.rejected
+
+
+def load_file(
+    engine: Engine, digests: KeyDigests, contract: Contract, path: Path, advance: Callable[[int], None] = lambda _: None
+) -> LoadReport:
+    """Loads one file; ``advance`` is told how many bytes have been done.
+
+    Raises:
+        SourceFileError: the file as a whole cannot be read.
+        DatabaseError: the database cannot be used.
+    """
+    source = SourceFile(path, delimiter=contract.delimiter, required=Mapper.required(contract))
+    report = LoadReport(contract.system)
+    try:
+        mapper = Mapper(contract, source.columns)
+        load_id = run_transaction(engine, lambda s: open_load(s, _context(digests), contract.system, path.name))
+        done = 0
+        for records, rejections in _chunks(source, mapper):
+            _load_chunk(engine, digests, path.name, load_id, records, rejections, report)
+            advance(source.bytes_read - done)
+            done = source.bytes_read
+        run_transaction(engine, lambda s: close_load(s, _context(digests), load_id))
+    finally:
+        source.close()
+    return report
+
+
+def _context(digests: KeyDigests) -> Context:
+    return Context(datetime.now(UTC), "file-load", digests)
+
+
+Chunk = tuple[list[tuple[int, PartyRecord]], list[Rejection]]
+
+
+def _chunks(source: SourceFile, mapper: Mapper) -> Iterator[Chunk]:
+    records: list[tuple[int, PartyRecord]] = []
+    rejections: list[Rejection] = []
+    for row in source.rows():
+        mapped = row if isinstance(row, Rejection) else mapper.map(row)
+        if isinstance(mapped, Rejection):
+            rejections.append(mapped)
+        else:
+            records.append((row.line, mapped))
+        if len(records) + len(rejections) >= CHUNK_ROWS:
+            yield records, rejections
+            records, rejections = [], []
+    if records or rejections:
+        yield records, rejections
+
+
+def _load_chunk(
+    engine: Engine,
+    digests: KeyDigests,
+    file_name: str,
+    load_id: int,
+    records: list[tuple[int, PartyRecord]],
+    rejections: list[Rejection],
+    report: LoadReport,
+) -> None:
+    deliveries = [Delivery(record, load_id, line) for line, record in records]
+
+    def work(session: Session) -> Result:
+        context = _context(digests)
+        keep_rejects(session, context, load_id, report.system, file_name, rejections)
+        count_rows(session, load_id, len(records), len(rejections))
+        return ingest(session, context, deliveries)
+
+    result = run_transaction(engine, work)
+    report.accepted += len(records)
+    report.rejected += len(rejections)
+    report.findings += sum(len(record.findings) for _, record in records)
+    report.customers_created += result.customers_created
+    report.customers_merged += result.customers_merged
+    report.reviews_opened += result.reviews_opened
+    for fate in result.fates:
+        report.fates[fate] += 1
+    for rejection in rejections:
+        report.reject_codes[rejection.code] = report.reject_codes.get(rejection.code, 0) + 1

@@ -1,0 +1,150 @@
+"""Finds the records that a record may be one with: claim the keys first, then search them.
+
+A claim is a lock on a key for the rest of the transaction. Whoever writes a record claims all its match keys before he
+searches, so that of two concurrent records of one person the second waits and then sees the first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+from sqlalchemy.types import BigInteger, Uuid
+
+from ecif.matching.fanout import fan_out
+from ecif.matching.features import Features, load_features
+from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
+from ecif.models import SharedValue
+from ecif.services.context import Context
+from ecif.services.rows import insert_rows
+
+_CLAIM = text("SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(CAST(:keys AS bigint[])) k ORDER BY k) s")
+_BLOCKS = text(
+    "SELECT q.digest, k.record_id FROM unnest(CAST(:digests AS uuid[]), CAST(:caps AS int[])) q(digest, cap)"
+    " CROSS JOIN LATERAL (SELECT record_id FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
+)
+_FEATURES = text("SELECT record_id, document FROM record_features WHERE record_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(BigInteger))
+)
+_SHARED = text("SELECT digest, holders FROM shared_value WHERE digest = ANY(:digests)").bindparams(
+    bindparam("digests", type_=ARRAY(Uuid))
+)
+_UNSHARE = text("DELETE FROM shared_value WHERE digest = ANY(:digests)").bindparams(
+    bindparam("digests", type_=ARRAY(Uuid))
+)
+OVERFLOW = 1000
+"""``holders`` of a value whose block has overflowed: more than can be counted."""
+
+
+def claim(session: Session, digests: Iterable[UUID]) -> None:
+    """Locks keys until the end of the transaction, in one order for everybody, so that claims never deadlock."""
+    session.execute(_CLAIM, {"keys": [int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests]})
+
+
+def load_known(session: Session, ids: Collection[int], known: dict[int, Features]) -> None:
+    """Loads the features of records that are not known yet."""
+    missing = [i for i in ids if i not in known]
+    if missing:
+        known.update((row.record_id, load_features(row.document)) for row in session.execute(_FEATURES, {"ids": missing}))
+
+
+@dataclass(slots=True)
+class Search:
+    """What a search has found: blocks of records under each key, their features, and which values are shared."""
+
+    context: Context
+    features: dict[int, Features]
+    blocks: dict[Key, list[int]] = field(default_factory=dict)
+    shared: dict[str, int] = field(default_factory=dict)
+
+    def digests(self, keys: Iterable[Key]) -> dict[UUID, Key]:
+        """The keys by their digests."""
+        return {self.context.digests.of(key): key for key in keys}
+
+    def pairs(self, dirty: Collection[int]) -> set[tuple[int, int]]:
+        """Every pair (lower id first) of a dirty record and another under a key that is not shared by too many."""
+        found: set[tuple[int, int]] = set()
+        for key, members in self.blocks.items():
+            if self.silent(key):
+                continue
+            for one in members:
+                if one in dirty:
+                    found.update((min(one, other), max(one, other)) for other in members if other != one)
+        return found
+
+    def silent(self, key: Key) -> bool:
+        """Whether a key's value is held by too many to bring candidates."""
+        kind, value = key
+        block = BLOCKS[kind]
+        return self.shared.get(value, 1) > (block.names_max or OVERFLOW - 1)
+
+
+def search(session: Session, context: Context, found: Search, dirty: Mapping[int, Features], left: Iterable[Key]) -> set[int]:
+    """Fills ``found`` with the blocks of the dirty records, and tells which other records became dirty by it.
+
+    A value that gains or loses holders may come to count as a family's, an agent's or a placeholder (or stop to);
+    decisions of all who hold it are then made again, so that no result depends on which record came first.
+
+    Args:
+        left: keys that updated records no longer have.
+    """
+    keys = {key for features in dirty.values() for key in match_keys(features)} | set(left)
+    wanted = {key for key in keys if key not in found.blocks}
+    by_digest = found.digests(wanted)
+    caps = [BLOCKS[key[0]].rows_max + 1 for key in by_digest.values()]
+    rows = session.execute(_BLOCKS, {"digests": list(by_digest), "caps": caps}).all()
+    members: dict[Key, list[int]] = defaultdict(list)
+    for digest, record_id in rows:
+        members[by_digest[digest]].append(record_id)
+    found.blocks.update((key, members.get(key, [])) for key in wanted)
+    load_known(session, {record_id for _, record_id in rows}, found.features)
+    return _count(session, found, by_digest)
+
+
+def _count(session: Session, found: Search, by_digest: Mapping[UUID, Key]) -> set[int]:
+    """Counts the parties behind each value, stores what has changed, and returns the holders that this concerns."""
+    stored: dict[UUID, int] = {d: n for d, n in session.execute(_SHARED, {"digests": list(by_digest)})}
+    counted = {digest: _holders(key, found) for digest, key in by_digest.items()}
+    changed = {d: n for d, n in counted.items() if n != stored.get(d, 1)}
+    found.shared.update((by_digest[d][1], n) for d, n in counted.items() if n > 1)
+    if not changed:
+        return set()
+    gone = [d for d in changed if d in stored]
+    if gone:
+        session.execute(_UNSHARE, {"digests": gone})
+    rows = [(d, int(by_digest[d][0]), n, found.context.now) for d, n in changed.items() if n > 1]
+    insert_rows(session, SharedValue.__table__, ("digest", "kind", "holders", "since"), rows)  # type: ignore[arg-type]
+    concerned = (d for d, n in changed.items() if _weight(by_digest[d], n) != _weight(by_digest[d], stored.get(d, 1)))
+    return {holder for d in concerned for holder in found.blocks[by_digest[d]]}
+
+
+def _holders(key: Key, found: Search) -> int:
+    block, members = BLOCKS[key[0]], found.blocks[key]
+    if len(members) > block.rows_max:
+        return OVERFLOW
+    if block.names_max is None or len(members) < 2:
+        return 1
+    holders = (found.features[m] for m in members if m in found.features)
+    return fan_out(holders, block.names_max, numbers_join=key[0] is not KeyKind.IDENTIFIER)
+
+
+def _weight(key: Key, holders: int) -> int:
+    """The class that a count falls in: own, a family's, too many. An identity number is a family's never."""
+    names_max = BLOCKS[key[0]].names_max or OVERFLOW - 1
+    if holders > names_max:
+        return 2
+    return int(holders > 1 and key[0] in (KeyKind.PHONE, KeyKind.EMAIL))
+
+
+def shared_values(session: Session, context: Context, features: Iterable[Features], known: dict[str, int]) -> None:
+    """Completes ``known`` with what is stored of the values that these features hold."""
+    keys = {key for f in features for key in match_keys(f) if BLOCKS[key[0]].names_max and key[1] not in known}
+    by_digest = {context.digests.of(key): key for key in keys}
+    if by_digest:
+        rows = session.execute(_SHARED, {"digests": list(by_digest)})
+        known.update((by_digest[digest][1], holders) for digest, holders in rows)

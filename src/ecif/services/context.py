@@ -1,0 +1,32 @@
+"""What every writing service is told by its edge: when it is, who acts, and with which key values are digested."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from uuid import UUID
+
+from ecif.matching.keys import Key
+
+
+class KeyDigests:
+    """Keyed digests of look-up values, so that an index tells nobody a number who does not hold the key."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.of = lru_cache(maxsize=65536)(self._of)
+
+    def _of(self, key: Key) -> UUID:
+        kind, text = key
+        return UUID(bytes=blake2b(f"{int(kind)}|{text}".encode(), key=self._secret, digest_size=16).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """``now`` is UTC and aware; ``actor`` names a person or a job."""
+
+    now: datetime
+    actor: str
+    digests: KeyDigests = field(repr=False)

@@ -1,0 +1,302 @@
+"""Takes source records in: stores the version, finds who it is, lets the golden record survive again.
+
+Files and calls come through here alike. The whole batch is one transaction of the caller's; every statement works on
+the whole batch, so that a record costs a share of some twenty statements and not twenty statements.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+from sqlalchemy.types import BigInteger
+
+from ecif.domain.documents import content_hash, dump_record
+from ecif.domain.normal import normal_identifier
+from ecif.domain.records import PartyRecord
+from ecif.matching.features import Features, dump_features, features_of
+from ecif.matching.keys import BLOCKS, Key, KeyKind, lookup_keys, match_keys
+from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
+from ecif.services.candidates import claim
+from ecif.services.context import Context
+from ecif.services.golden import settle
+from ecif.services.linking import relink
+from ecif.services.reviews import refresh_reviews
+from ecif.services.rows import insert_rows, update_rows
+
+_EXISTING = text(
+    "SELECT r.id, r.system, r.key, r.version, r.business_time, r.content_hash FROM source_record r"
+    " JOIN unnest(CAST(:systems AS text[]), CAST(:keys AS text[])) q(system, key) USING (system, key)"
+)
+_IDS = bindparam("ids", type_=ARRAY(BigInteger))
+_OLD_FEATURES = text("SELECT record_id, document FROM record_features WHERE record_id = ANY(:ids)").bindparams(_IDS)
+_DROP = [
+    text(f"DELETE FROM {table} WHERE record_id = ANY(:ids)").bindparams(_IDS)
+    for table in ("record_key", "account", "relation")
+]
+_NEWEST_VERSION = text(
+    "SELECT record_id, max(version) AS version FROM source_record_version WHERE record_id = ANY(:ids) GROUP BY record_id"
+).bindparams(_IDS)
+
+
+class Fate(StrEnum):
+    """What became of a delivered record."""
+
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    UNCHANGED = "UNCHANGED"
+    HISTORY = "HISTORY"
+    """Older than the stored version: kept as history, changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record, and where it was read."""
+
+    record: PartyRecord
+    load_id: int | None = None
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch did. ``fates`` is in the order of the deliveries."""
+
+    fates: list[Fate] = field(default_factory=list)
+    customers_created: int = 0
+    customers_merged: int = 0
+    golden_versions: int = 0
+    reviews_opened: int = 0
+
+
+@dataclass(slots=True)
+class _Item:
+    """A delivery on its way: its stored form, and the row it belongs to."""
+
+    delivery: Delivery
+    document: bytes
+    hash: bytes
+    record_id: int = 0
+    fate: Fate = Fate.UNCHANGED
+
+    @property
+    def name(self) -> tuple[str, str]:
+        return self.delivery.record.system, self.delivery.record.key
+
+    @property
+    def order(self) -> tuple[datetime, bytes]:
+        """Later business time wins; of two at one time the content decides, so that the order of arrival never does."""
+        return self.delivery.record.business_time, self.hash
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    id: int
+    version: int
+    business_time: datetime
+    content_hash: bytes
+
+    @property
+    def order(self) -> tuple[datetime, bytes]:
+        return self.business_time, self.content_hash
+
+
+def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -> Result:
+    """Takes a batch of deliveries in, in the caller's transaction. Delivering the same again changes nothing."""
+    items = [_item(d) for d in deliveries]
+    stored = _existing(session, items)
+    fresh = [i for i in items if not (i.name in stored and stored[i.name].order == i.order)]
+    if not fresh:
+        return Result([i.fate for i in items])
+    features = {id(i): features_of(i.delivery.record) for i in fresh}
+    claim(session, _claims(context, fresh, features.values()))
+    stored = _existing(session, fresh)
+    newest = _store(session, context, fresh, stored)
+    result = Result([i.fate for i in items])
+    if newest:
+        _derive(session, context, {i.record_id: (i, features[id(i)]) for i in newest}, result)
+    return result
+
+
+def _item(delivery: Delivery) -> _Item:
+    document = dump_record(delivery.record)
+    return _Item(delivery, document, content_hash(document))
+
+
+def _existing(session: Session, items: Iterable[_Item]) -> dict[tuple[str, str], _Stored]:
+    names = sorted({i.name for i in items})
+    rows = session.execute(_EXISTING, {"systems": [s for s, _ in names], "keys": [k for _, k in names]})
+    return {(r.system, r.key): _Stored(r.id, r.version, r.business_time, bytes(r.content_hash)) for r in rows}
+
+
+def _claims(context: Context, items: Iterable[_Item], features: Iterable[Features]) -> set[UUID]:
+    keys: set[Key] = {key for f in features for key in match_keys(f)}
+    names = {context.digests.of((KeyKind.NAME, f"source:{system}:{key}")) for system, key in (i.name for i in items)}
+    return names | {context.digests.of(key) for key in keys}
+
+
+def _store(
+    session: Session, context: Context, items: list[_Item], stored: dict[tuple[str, str], _Stored]
+) -> list[_Item]:
+    """Writes records and versions; returns the items that are now their record's newest version."""
+    by_name: dict[tuple[str, str], list[_Item]] = defaultdict(list)
+    for item in items:
+        by_name[item.name].append(item)
+    _insert_records(session, context, [group for name, group in by_name.items() if name not in stored])
+    newest: list[_Item] = []
+    for name, group in by_name.items():
+        old = stored.get(name)
+        best = max(group, key=lambda i: i.order)
+        for item in group:
+            item.record_id = old.id if old else best.record_id
+            item.fate = Fate.HISTORY
+        if old is None or best.order > old.order:
+            best.fate = Fate.UPDATED if old else Fate.CREATED
+            newest.append(best)
+    _insert_versions(session, context, items)
+    updated = [i for i in newest if i.fate is Fate.UPDATED]
+    _update_records(session, context, updated)
+    return newest
+
+
+_RECORD_COLUMNS = (
+    "system", "key", "party_type", "legal_entity", "branch", "version", "business_time", "content_hash", "document",
+    "received_at",
+)  # fmt: skip
+
+
+def _record_row(context: Context, item: _Item) -> tuple[object, ...]:
+    r = item.delivery.record
+    now = context.now
+    return r.party_type.value, r.legal_entity, r.branch, r.business_time, item.hash, item.document.decode(), now
+
+
+def _insert_records(session: Session, context: Context, groups: list[list[_Item]]) -> None:
+    best = [max(group, key=lambda i: i.order) for group in groups]
+    columns = (
+        "system", "key", "version", "party_type", "legal_entity", "branch", "business_time", "content_hash", "document",
+        "received_at",
+    )  # fmt: skip
+    rows = [(*i.name, len(g), *_record_row(context, i)) for g, i in zip(groups, best, strict=True)]
+    ids = insert_rows(session, SourceRecord.__table__, columns, rows, 'RETURNING id, system, "key"')  # type: ignore[arg-type]
+    by_name = {(system, key): record_id for record_id, system, key in ids}
+    for item in best:
+        item.record_id = by_name[item.name]
+
+
+def _insert_versions(session: Session, context: Context, items: list[_Item]) -> None:
+    ids = sorted({i.record_id for i in items})
+    last: dict[int, int] = {row.record_id: row.version for row in session.execute(_NEWEST_VERSION, {"ids": ids})}
+    rows = []
+    for item in items:
+        record, delivery = item.delivery.record, item.delivery
+        number = last[item.record_id] = last.get(item.record_id, 0) + 1
+        rows.append(
+            (item.record_id, number, record.business_time, item.hash, item.document.decode(), context.now,
+             delivery.load_id, delivery.line)
+        )  # fmt: skip
+    columns = (
+        "record_id", "version", "business_time", "content_hash", "document", "received_at", "load_id", "line",
+    )  # fmt: skip
+    insert_rows(session, SourceRecordVersion.__table__, columns, rows, "ON CONFLICT DO NOTHING")  # type: ignore[arg-type]
+
+
+def _update_records(session: Session, context: Context, items: list[_Item]) -> None:
+    columns = ("party_type", "legal_entity", "branch", "business_time", "content_hash", "document", "received_at")
+    rows = [(i.record_id, *_record_row(context, i)) for i in items]
+    update_rows(session, SourceRecord.__table__, "id", columns, rows)  # type: ignore[arg-type]
+
+
+def _derive(
+    session: Session, context: Context, newest: dict[int, tuple[_Item, Features]], result: Result
+) -> None:
+    """Everything that follows from the stored facts of these records: keys, links, golden records, reviews, events."""
+    records = {record_id: item.delivery.record for record_id, (item, _) in newest.items()}
+    features = {record_id: f for record_id, (_, f) in newest.items()}
+    known = [record_id for record_id, (item, _) in newest.items() if item.fate is Fate.UPDATED]
+    left = write_derived(session, context, records, features, known)
+    follow(session, context, records, features, left, result)
+
+
+def follow(
+    session: Session,
+    context: Context,
+    records: dict[int, PartyRecord],
+    features: dict[int, Features],
+    left: Iterable[Key],
+    result: Result,
+) -> None:
+    """Links, golden records, events and reviews after records have changed."""
+    assignment = relink(session, context, features, left)
+    result.golden_versions += settle(session, context, assignment, records)
+    result.customers_created += sum(p.new for p in assignment.parties.values())
+    result.customers_merged += len(assignment.merged)
+    result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
+
+
+def write_derived(
+    session: Session,
+    context: Context,
+    records: dict[int, PartyRecord],
+    features: dict[int, Features],
+    known: Sequence[int],
+) -> set[Key]:
+    """Writes features, keys, accounts and relations of records; returns the match keys that known ones had before."""
+    left: set[Key] = set()
+    if known:
+        for row in session.execute(_OLD_FEATURES, {"ids": known}):
+            left |= match_keys(load_features_of(row.document))
+        claim(session, {context.digests.of(key) for key in left})
+        for drop in _DROP:
+            session.execute(drop, {"ids": known})
+    feature_rows = [(i, dump_features(f).decode()) for i, f in features.items()]
+    upsert = "ON CONFLICT (record_id) DO UPDATE SET document = EXCLUDED.document"
+    insert_rows(session, RecordFeatures.__table__, ("record_id", "document"), feature_rows, upsert)  # type: ignore[arg-type]
+    key_rows = [
+        (context.digests.of(key), record_id, int(key[0]))
+        for record_id, f in features.items()
+        for key in match_keys(f) | lookup_keys(f, tuple(a.number for a in records[record_id].accounts))
+    ]
+    insert_rows(session, RecordKey.__table__, ("digest", "record_id", "kind"), key_rows)  # type: ignore[arg-type]
+    _write_accounts(session, context, records)
+    _write_relations(session, context, records)
+    return {key for key in left if key[0] in BLOCKS}
+
+
+def load_features_of(document: str) -> Features:
+    """The stored features of a record."""
+    from ecif.matching.features import load_features
+
+    return load_features(document)
+
+
+def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:
+    rows = [
+        (record_id, n, context.digests.of((KeyKind.ACCOUNT, a.number)), a.number, a.kind, a.status.value, a.opened_on,
+         r.branch, r.legal_entity)
+        for record_id, r in records.items()
+        for n, a in enumerate(r.accounts)
+    ]  # fmt: skip
+    columns = (
+        "record_id", "position", "digest", "number", "kind", "status", "opened_on", "branch", "legal_entity",
+    )  # fmt: skip
+    insert_rows(session, Account.__table__, columns, rows)  # type: ignore[arg-type]
+
+
+def _write_relations(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:
+    rows = []
+    for record_id, record in records.items():
+        for n, related in enumerate(record.related):
+            number = normal_identifier(record, related.identifier, person=True) if related.identifier else None
+            usable = number is not None and number.usable
+            key = (KeyKind.IDENTIFIER, f"{number.space.value}:{number.number}") if number and usable else None
+            digest = context.digests.of(key) if key else None
+            rows.append((record_id, n, related.relation.value, related.name[:200], digest))
+    insert_rows(session, Relation.__table__, ("record_id", "position", "type", "name", "digest"), rows)  # type: ignore[arg-type]
