@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -159,8 +160,8 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
         try:
             with transaction(engine) as session:
                 return work(session)
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in RETRIED:
+        except (DBAPIError, psycopg.Error) as error:
+            if getattr(getattr(error, "orig", error), "sqlstate", None) not in RETRIED:
                 raise
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
     raise DatabaseError(f"事务重试 {attempts} 次未成功 the transaction was given up {attempts} times")

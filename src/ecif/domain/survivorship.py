@@ -8,8 +8,8 @@ business time, the source's priority and the source's key. What loses is kept be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -24,11 +24,24 @@ LOSERS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """来源: which source record says so, and as of when in its business time."""
+    """来源: which source record says so, and as of when in its business time.
+
+    Attributes:
+        said: the origin as it is written into a golden record.
+        newest: sorts the most recent first, then by the source's trust and key.
+    """
 
     system: str
     key: str
     as_of: datetime
+    said: Mapping[str, str] = field(init=False, repr=False, compare=False)
+    newest: tuple[float, int, str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        said = {"system": self.system, "key": self.key, "as_of": f"{self.as_of.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        place = SOURCE_PRIORITY.index(self.system) if self.system in SOURCE_PRIORITY else len(SOURCE_PRIORITY)
+        object.__setattr__(self, "said", said)
+        object.__setattr__(self, "newest", (-self.as_of.timestamp(), place, self.system, self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,7 @@ def _rank(policy: Policy) -> Callable[[Candidate], tuple[Any, ...]]:
 
     def rank(candidate: Candidate) -> tuple[Any, ...]:
         origin = candidate.origin
-        recent, priority = -origin.as_of.timestamp(), place.get(origin.system, last)
+        recent, priority = origin.newest[0], place.get(origin.system, last)
         name = (origin.system, origin.key, str(candidate.value))
         match policy.rule:
             case Rule.SOURCE_PRIORITY:
@@ -114,7 +127,7 @@ def survive(field: str, candidates: Iterable[Candidate]) -> dict[str, Any] | Non
     winner = ordered[0]
     rule = POLICIES[field].rule
     lost = _losers(winner, ordered[1:], rule)
-    found = {"value": winner.value, **provenance(winner.origin), "rule": rule.value}
+    found = {"value": winner.value, **winner.origin.said, "rule": rule.value}
     return found | {"lost": lost} if lost else found
 
 
@@ -125,13 +138,8 @@ def _losers(winner: Candidate, others: Sequence[Candidate], rule: Rule) -> list[
         if str(other.value) not in seen and len(lost) < LOSERS_MAX:
             seen.add(str(other.value))
             reason = "LOWER_QUALITY" if other.quality > winner.quality else _REASONS[rule]
-            lost.append({"value": other.value, **provenance(other.origin), "reason": reason})
+            lost.append({"value": other.value, **other.origin.said, "reason": reason})
     return lost
-
-
-def provenance(origin: Origin) -> dict[str, str]:
-    """An origin as it is written into a golden record."""
-    return {"system": origin.system, "key": origin.key, "as_of": origin.as_of.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def union(
@@ -142,14 +150,9 @@ def union(
     for key, value, origin in entries:
         grouped.setdefault(key, []).append((value, origin))
     for said in grouped.values():
-        said.sort(key=lambda pair: _newest(pair[1]))
-    order = sorted(grouped, key=lambda key: (_newest(grouped[key][0][1]), key))
+        said.sort(key=lambda pair: pair[1].newest)
+    order = sorted(grouped, key=lambda key: (grouped[key][0][1].newest, key))
     return [
-        grouped[key][0][0] | {"sources": [provenance(origin) for _, origin in grouped[key][:origins_max]]}
+        grouped[key][0][0] | {"sources": [origin.said for _, origin in grouped[key][:origins_max]]}
         for key in order
     ]
-
-
-def _newest(origin: Origin) -> tuple[Any, ...]:
-    place = SOURCE_PRIORITY.index(origin.system) if origin.system in SOURCE_PRIORITY else len(SOURCE_PRIORITY)
-    return (-origin.as_of.timestamp(), place, origin.system, origin.key)

@@ -11,46 +11,37 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
-from sqlalchemy.types import BigInteger, Uuid
 
 from ecif.matching.fanout import fan_out
 from ecif.matching.features import Features, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.models import SharedValue
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows
+from ecif.services.rows import insert_rows, query
 
-_CLAIM = text("SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(CAST(:keys AS bigint[])) k ORDER BY k) s")
-_BLOCKS = text(
-    "SELECT q.digest, k.record_id FROM unnest(CAST(:digests AS uuid[]), CAST(:caps AS int[])) q(digest, cap)"
+_CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
+_BLOCKS = (
+    "SELECT q.digest, k.record_id FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) q(digest, cap)"
     " CROSS JOIN LATERAL (SELECT record_id FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
 )
-_FEATURES = text("SELECT record_id, document FROM record_features WHERE record_id = ANY(:ids)").bindparams(
-    bindparam("ids", type_=ARRAY(BigInteger))
-)
-_SHARED = text("SELECT digest, holders FROM shared_value WHERE digest = ANY(:digests)").bindparams(
-    bindparam("digests", type_=ARRAY(Uuid))
-)
-_UNSHARE = text("DELETE FROM shared_value WHERE digest = ANY(:digests)").bindparams(
-    bindparam("digests", type_=ARRAY(Uuid))
-)
+_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
+_SHARED = "SELECT digest, holders FROM shared_value WHERE digest = ANY(%(digests)b::uuid[])"
+_UNSHARE = "DELETE FROM shared_value WHERE digest = ANY(%(digests)b::uuid[])"
 OVERFLOW = 1000
 """``holders`` of a value whose block has overflowed: more than can be counted."""
 
 
 def claim(session: Session, digests: Iterable[UUID]) -> None:
     """Locks keys until the end of the transaction, in one order for everybody, so that claims never deadlock."""
-    session.execute(_CLAIM, {"keys": [int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests]})
+    query(session, _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
 
 
 def load_known(session: Session, ids: Collection[int], known: dict[int, Features]) -> None:
     """Loads the features of records that are not known yet."""
     missing = [i for i in ids if i not in known]
     if missing:
-        known.update((row.record_id, load_features(row.document)) for row in session.execute(_FEATURES, {"ids": missing}))
+        known.update((row.record_id, load_features(row.document)) for row in query(session, _FEATURES, ids=missing))
 
 
 @dataclass(slots=True)
@@ -97,7 +88,7 @@ def search(session: Session, context: Context, found: Search, dirty: Mapping[int
     wanted = {key for key in keys if key not in found.blocks}
     by_digest = found.digests(wanted)
     caps = [BLOCKS[key[0]].rows_max + 1 for key in by_digest.values()]
-    rows = session.execute(_BLOCKS, {"digests": list(by_digest), "caps": caps}).all()
+    rows = query(session, _BLOCKS, digests=list(by_digest), caps=caps)
     members: dict[Key, list[int]] = defaultdict(list)
     for digest, record_id in rows:
         members[by_digest[digest]].append(record_id)
@@ -108,7 +99,7 @@ def search(session: Session, context: Context, found: Search, dirty: Mapping[int
 
 def _count(session: Session, found: Search, by_digest: Mapping[UUID, Key]) -> set[int]:
     """Counts the parties behind each value, stores what has changed, and returns the holders that this concerns."""
-    stored: dict[UUID, int] = {d: n for d, n in session.execute(_SHARED, {"digests": list(by_digest)})}
+    stored: dict[UUID, int] = {d: n for d, n in query(session, _SHARED, digests=list(by_digest))}
     counted = {digest: _holders(key, found) for digest, key in by_digest.items()}
     changed = {d: n for d, n in counted.items() if n != stored.get(d, 1)}
     found.shared.update((by_digest[d][1], n) for d, n in counted.items() if n > 1)
@@ -116,9 +107,9 @@ def _count(session: Session, found: Search, by_digest: Mapping[UUID, Key]) -> se
         return set()
     gone = [d for d in changed if d in stored]
     if gone:
-        session.execute(_UNSHARE, {"digests": gone})
+        query(session, _UNSHARE, digests=gone)
     rows = [(d, int(by_digest[d][0]), n, found.context.now) for d, n in changed.items() if n > 1]
-    insert_rows(session, SharedValue.__table__, ("digest", "kind", "holders", "since"), rows)  # type: ignore[arg-type]
+    insert_rows(session, SharedValue, ("digest", "kind", "holders", "since"), rows)
     concerned = (d for d, n in changed.items() if _weight(by_digest[d], n) != _weight(by_digest[d], stored.get(d, 1)))
     return {holder for d in concerned for holder in found.blocks[by_digest[d]]}
 
@@ -146,5 +137,5 @@ def shared_values(session: Session, context: Context, features: Iterable[Feature
     keys = {key for f in features for key in match_keys(f) if BLOCKS[key[0]].names_max and key[1] not in known}
     by_digest = {context.digests.of(key): key for key in keys}
     if by_digest:
-        rows = session.execute(_SHARED, {"digests": list(by_digest)})
+        rows = query(session, _SHARED, digests=list(by_digest))
         known.update((by_digest[digest][1], holders) for digest, holders in rows)

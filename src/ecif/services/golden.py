@@ -6,10 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
-from sqlalchemy.types import BigInteger, String
 
 from ecif.domain.documents import content_hash, load_record
 from ecif.domain.golden import golden_record
@@ -17,18 +14,16 @@ from ecif.domain.records import PartyRecord
 from ecif.models import GoldenRecord, OutboxEvent, Party
 from ecif.services.context import Context
 from ecif.services.linking import Assignment, PartyRow
-from ecif.services.rows import insert_rows, update_rows
+from ecif.services.rows import insert_rows, query, update_rows
 
-_DOCUMENTS = text("SELECT id, document FROM source_record WHERE id = ANY(:ids)").bindparams(
-    bindparam("ids", type_=ARRAY(BigInteger))
-)
-_CURRENT = text(
+_DOCUMENTS = "SELECT id, document FROM source_record WHERE id = ANY(%(ids)b::bigint[])"
+_CURRENT = (
     "SELECT g.customer_no, g.document FROM golden_record g JOIN party p USING (customer_no, version)"
-    " WHERE g.customer_no = ANY(:nos)"
-).bindparams(bindparam("nos", type_=ARRAY(String)))
-_COMPRESS = text(
-    "UPDATE party SET merged_into = :survivor WHERE merged_into = ANY(:losers)"
-).bindparams(bindparam("losers", type_=ARRAY(String)))
+    " WHERE g.customer_no = ANY(%(nos)b::text[])"
+)
+_COMPRESS = (
+    "UPDATE party SET merged_into = %(survivor)b WHERE merged_into = ANY(%(losers)b::text[])"
+)
 
 
 def settle(session: Session, context: Context, assignment: Assignment, fresh: Mapping[int, PartyRecord]) -> int:
@@ -70,14 +65,14 @@ def _load(session: Session, ids: Iterable[int]) -> dict[int, PartyRecord]:
     wanted = list(ids)
     if not wanted:
         return {}
-    return {row.id: load_record(row.document) for row in session.execute(_DOCUMENTS, {"ids": wanted})}
+    return {row.id: load_record(row.document) for row in query(session, _DOCUMENTS, ids=wanted)}
 
 
 def _before(session: Session, assignment: Assignment, changed: Iterable[str]) -> dict[str, dict[str, Any]]:
     known = [no for no in changed if assignment.parties[no].version > 0]
     if not known:
         return {}
-    return {row.customer_no: orjson.loads(row.document) for row in session.execute(_CURRENT, {"nos": known})}
+    return {row.customer_no: orjson.loads(row.document) for row in query(session, _CURRENT, nos=known)}
 
 
 def _paths(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
@@ -112,9 +107,9 @@ def _write(
     events: list[tuple[Any, ...]],
 ) -> None:
     columns = ("status", "merged_into", "version", "event_seq", "content_hash", "updated_at")
-    update_rows(session, Party.__table__, "customer_no", columns, parties)  # type: ignore[arg-type]
-    insert_rows(session, GoldenRecord.__table__, ("customer_no", "version", "document", "recorded_at"), golden)  # type: ignore[arg-type]
-    insert_rows(session, OutboxEvent.__table__, ("customer_no", "seq", "type", "occurred_at", "document"), events)  # type: ignore[arg-type]
+    update_rows(session, Party, "customer_no", columns, parties)
+    insert_rows(session, GoldenRecord, ("customer_no", "version", "document", "recorded_at"), golden)
+    insert_rows(session, OutboxEvent, ("customer_no", "seq", "type", "occurred_at", "document"), events)
 
 
 def _compress(session: Session, assignment: Assignment) -> None:
@@ -123,4 +118,4 @@ def _compress(session: Session, assignment: Assignment) -> None:
     for no, survivor in assignment.merged.items():
         losers.setdefault(survivor, []).append(no)
     for survivor, nos in losers.items():
-        session.execute(_COMPRESS, {"survivor": survivor, "losers": nos})
+        query(session, _COMPRESS, survivor=survivor, losers=nos)

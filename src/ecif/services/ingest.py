@@ -13,15 +13,12 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
-from sqlalchemy.types import BigInteger
 
 from ecif.domain.documents import content_hash, dump_record
 from ecif.domain.normal import normal_identifier
 from ecif.domain.records import PartyRecord
-from ecif.matching.features import Features, dump_features, features_of
+from ecif.matching.features import Features, dump_features, features_of, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, lookup_keys, match_keys
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
 from ecif.services.candidates import claim
@@ -29,21 +26,20 @@ from ecif.services.context import Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
 from ecif.services.reviews import refresh_reviews
-from ecif.services.rows import insert_rows, update_rows
+from ecif.services.rows import insert_rows, query, update_rows
 
-_EXISTING = text(
+_EXISTING = (
     "SELECT r.id, r.system, r.key, r.version, r.business_time, r.content_hash FROM source_record r"
-    " JOIN unnest(CAST(:systems AS text[]), CAST(:keys AS text[])) q(system, key) USING (system, key)"
+    " JOIN unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) USING (system, key)"
 )
-_IDS = bindparam("ids", type_=ARRAY(BigInteger))
-_OLD_FEATURES = text("SELECT record_id, document FROM record_features WHERE record_id = ANY(:ids)").bindparams(_IDS)
+_OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
 _DROP = [
-    text(f"DELETE FROM {table} WHERE record_id = ANY(:ids)").bindparams(_IDS)
+    f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[])"
     for table in ("record_key", "account", "relation")
 ]
-_NEWEST_VERSION = text(
-    "SELECT record_id, max(version) AS version FROM source_record_version WHERE record_id = ANY(:ids) GROUP BY record_id"
-).bindparams(_IDS)
+_NEWEST_VERSION = (
+    "SELECT record_id, max(version) AS version FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY record_id"
+)
 
 
 class Fate(StrEnum):
@@ -132,7 +128,7 @@ def _item(delivery: Delivery) -> _Item:
 
 def _existing(session: Session, items: Iterable[_Item]) -> dict[tuple[str, str], _Stored]:
     names = sorted({i.name for i in items})
-    rows = session.execute(_EXISTING, {"systems": [s for s, _ in names], "keys": [k for _, k in names]})
+    rows = query(session, _EXISTING, systems=[s for s, _ in names], keys=[k for _, k in names])
     return {(r.system, r.key): _Stored(r.id, r.version, r.business_time, bytes(r.content_hash)) for r in rows}
 
 
@@ -185,7 +181,7 @@ def _insert_records(session: Session, context: Context, groups: list[list[_Item]
         "received_at",
     )  # fmt: skip
     rows = [(*i.name, len(g), *_record_row(context, i)) for g, i in zip(groups, best, strict=True)]
-    ids = insert_rows(session, SourceRecord.__table__, columns, rows, 'RETURNING id, system, "key"')  # type: ignore[arg-type]
+    ids = insert_rows(session, SourceRecord, columns, rows, 'RETURNING id, system, "key"')
     by_name = {(system, key): record_id for record_id, system, key in ids}
     for item in best:
         item.record_id = by_name[item.name]
@@ -193,7 +189,7 @@ def _insert_records(session: Session, context: Context, groups: list[list[_Item]
 
 def _insert_versions(session: Session, context: Context, items: list[_Item]) -> None:
     ids = sorted({i.record_id for i in items})
-    last: dict[int, int] = {row.record_id: row.version for row in session.execute(_NEWEST_VERSION, {"ids": ids})}
+    last: dict[int, int] = {row.record_id: row.version for row in query(session, _NEWEST_VERSION, ids=ids)}
     rows = []
     for item in items:
         record, delivery = item.delivery.record, item.delivery
@@ -205,13 +201,13 @@ def _insert_versions(session: Session, context: Context, items: list[_Item]) -> 
     columns = (
         "record_id", "version", "business_time", "content_hash", "document", "received_at", "load_id", "line",
     )  # fmt: skip
-    insert_rows(session, SourceRecordVersion.__table__, columns, rows, "ON CONFLICT DO NOTHING")  # type: ignore[arg-type]
+    insert_rows(session, SourceRecordVersion, columns, rows, "ON CONFLICT DO NOTHING")
 
 
 def _update_records(session: Session, context: Context, items: list[_Item]) -> None:
     columns = ("party_type", "legal_entity", "branch", "business_time", "content_hash", "document", "received_at")
     rows = [(i.record_id, *_record_row(context, i)) for i in items]
-    update_rows(session, SourceRecord.__table__, "id", columns, rows)  # type: ignore[arg-type]
+    update_rows(session, SourceRecord, "id", columns, rows)
 
 
 def _derive(
@@ -251,30 +247,23 @@ def write_derived(
     """Writes features, keys, accounts and relations of records; returns the match keys that known ones had before."""
     left: set[Key] = set()
     if known:
-        for row in session.execute(_OLD_FEATURES, {"ids": known}):
-            left |= match_keys(load_features_of(row.document))
+        for row in query(session, _OLD_FEATURES, ids=known):
+            left |= match_keys(load_features(row.document))
         claim(session, {context.digests.of(key) for key in left})
         for drop in _DROP:
-            session.execute(drop, {"ids": known})
+            query(session, drop, ids=known)
     feature_rows = [(i, dump_features(f).decode()) for i, f in features.items()]
     upsert = "ON CONFLICT (record_id) DO UPDATE SET document = EXCLUDED.document"
-    insert_rows(session, RecordFeatures.__table__, ("record_id", "document"), feature_rows, upsert)  # type: ignore[arg-type]
+    insert_rows(session, RecordFeatures, ("record_id", "document"), feature_rows, upsert)
     key_rows = [
         (context.digests.of(key), record_id, int(key[0]))
         for record_id, f in features.items()
         for key in match_keys(f) | lookup_keys(f, tuple(a.number for a in records[record_id].accounts))
     ]
-    insert_rows(session, RecordKey.__table__, ("digest", "record_id", "kind"), key_rows)  # type: ignore[arg-type]
+    insert_rows(session, RecordKey, ("digest", "record_id", "kind"), key_rows)
     _write_accounts(session, context, records)
     _write_relations(session, context, records)
     return {key for key in left if key[0] in BLOCKS}
-
-
-def load_features_of(document: str) -> Features:
-    """The stored features of a record."""
-    from ecif.matching.features import load_features
-
-    return load_features(document)
 
 
 def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:
@@ -287,7 +276,7 @@ def _write_accounts(session: Session, context: Context, records: dict[int, Party
     columns = (
         "record_id", "position", "digest", "number", "kind", "status", "opened_on", "branch", "legal_entity",
     )  # fmt: skip
-    insert_rows(session, Account.__table__, columns, rows)  # type: ignore[arg-type]
+    insert_rows(session, Account, columns, rows)
 
 
 def _write_relations(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:
@@ -299,4 +288,4 @@ def _write_relations(session: Session, context: Context, records: dict[int, Part
             key = (KeyKind.IDENTIFIER, f"{number.space.value}:{number.number}") if number and usable else None
             digest = context.digests.of(key) if key else None
             rows.append((record_id, n, related.relation.value, related.name[:200], digest))
-    insert_rows(session, Relation.__table__, ("record_id", "position", "type", "name", "digest"), rows)  # type: ignore[arg-type]
+    insert_rows(session, Relation, ("record_id", "position", "type", "name", "digest"), rows)

@@ -14,10 +14,7 @@ from itertools import combinations
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
-from sqlalchemy.types import BigInteger, String
 
 from ecif.domain.customer_number import make_customer_number
 from ecif.matching.clustering import Edge, cluster, compatible, connected
@@ -26,10 +23,10 @@ from ecif.matching.features import Features
 from ecif.matching.keys import BLOCKS, Key, match_keys
 from ecif.matching.rules import POLICY_VERSION, RULES
 from ecif.matching.types import Decision, Outcome
-from ecif.models import DoubtfulPair, Link
+from ecif.models import DoubtfulPair, Link, Party
 from ecif.services.candidates import OVERFLOW, Search, load_known, search, shared_values
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows
+from ecif.services.rows import insert_rows, query
 
 COMPONENT_MAX = 5000
 """More records than this in one group are not clustered anew (its size alone shows that a value is shared)."""
@@ -38,26 +35,24 @@ RULE_OF_TIER = {rule.tier: rule.id for rule in RULES}
 OWN_NUMBER = "NEW"
 """The rule of a link that opened a number."""
 
-_IDS = bindparam("ids", type_=ARRAY(BigInteger))
-_NOS = bindparam("nos", type_=ARRAY(String))
-_LINKS = text("SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(:ids)").bindparams(_IDS)
-_MEMBERS = text(
-    "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND customer_no = ANY(:nos)"
-).bindparams(_NOS)
-_LOCK = text(
+_LINKS = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
+_MEMBERS = (
+    "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
+)
+_LOCK = (
     "SELECT customer_no, party_type, status, anchor_id, version, event_seq, content_hash, merged_into FROM party"
-    " WHERE customer_no = ANY(:nos) OR anchor_id = ANY(:ids) ORDER BY customer_no FOR UPDATE"
-).bindparams(_NOS, _IDS)
-_HELD = text(
-    "SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_lo = ANY(:ids)"
-    " UNION SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_hi = ANY(:ids)"
-).bindparams(_IDS)
-_DROP_PAIRS = text("DELETE FROM doubtful_pair WHERE record_lo = ANY(:ids) OR record_hi = ANY(:ids)").bindparams(_IDS)
-_DROP_HELD = text(
-    "DELETE FROM doubtful_pair WHERE held AND (record_lo = ANY(:ids) OR record_hi = ANY(:ids))"
-).bindparams(_IDS)
-_END_LINKS = text("UPDATE link SET ended_at = :now WHERE ended_at IS NULL AND record_id = ANY(:ids)").bindparams(_IDS)
-_NUMBERS = text("SELECT nextval('customer_sequence') FROM generate_series(1, :count)")
+    " WHERE customer_no = ANY(%(nos)b::text[]) OR anchor_id = ANY(%(ids)b::bigint[]) ORDER BY customer_no FOR UPDATE"
+)
+_HELD = (
+    "SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_lo = ANY(%(ids)b::bigint[])"
+    " UNION SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_hi = ANY(%(ids)b::bigint[])"
+)
+_DROP_PAIRS = "DELETE FROM doubtful_pair WHERE record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[])"
+_DROP_HELD = (
+    "DELETE FROM doubtful_pair WHERE held AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
+)
+_END_LINKS = "UPDATE link SET ended_at = %(now)b WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
+_NUMBERS = "SELECT nextval('customer_sequence') FROM generate_series(1, %(count)b)"
 
 
 @dataclass(slots=True)
@@ -146,15 +141,15 @@ def _lock(
     records = set(work) | {r for _, lo, hi in _auto(decisions) for r in (lo, hi)}
     group = _Group({}, {}, decisions)
     while True:
-        homes = {r: no for r, no in session.execute(_LINKS, {"ids": list(records)})}
+        homes = {r: no for r, no in query(session, _LINKS, ids=list(records))}
         wanted = set(homes.values()) - group.parties.keys()
         if not wanted:
             break
-        for row in session.execute(_LOCK, {"nos": sorted(wanted), "ids": []}):
+        for row in query(session, _LOCK, nos=sorted(wanted), ids=[]):
             group.parties[row.customer_no] = PartyRow(*row)
-        group.home = {r: no for r, no in session.execute(_MEMBERS, {"nos": list(group.parties)})}
+        group.home = {r: no for r, no in query(session, _MEMBERS, nos=list(group.parties))}
         records |= group.home.keys()
-        held = session.execute(_HELD, {"ids": list(group.home)}).all()
+        held = query(session, _HELD, ids=list(group.home))
         group.held = group.held or bool(held)
         records |= {r for pair in held for r in pair}
     load_known(session, records, found.features)
@@ -173,14 +168,12 @@ def _clusters(
             by_party[group.home[record]].append(record)
     touched = [members for members in by_party.values() if not work.keys().isdisjoint(members)]
     whole = [members for members in by_party.values() if work.keys().isdisjoint(members)]
-    if touched or group.held:
-        shared_values(session, context, (features[r] for m in by_party.values() for r in m), found.shared)
-    for members in touched if not group.held else by_party.values():
+    if group.held:  # pairs held back connect parties, so that all of them are decided together again
+        touched, whole = [records], []
+    shared_values(session, context, (features[r] for members in touched for r in members), found.shared)
+    for members in touched:
         _decide_within(found, members, group)
-    if not group.held:
-        chains: list[Edge] = [(1, members[0], other) for members in whole for other in members[1:]]
-    else:
-        chains = []
+    chains: list[Edge] = [(1, members[0], other) for members in whole for other in members[1:]]
     clusters: list[list[int]] = []
     for component in connected(records, [*_auto(group.decisions), *chains]):
         clusters.extend(_split(session, context, found, component, group))
@@ -251,7 +244,7 @@ def _revive(session: Session, group: _Group, homeless: list[list[int]], assignme
     known = {member for members in homeless for member in members if member in group.home}
     if not known:
         return
-    rows = [PartyRow(*row) for row in session.execute(_LOCK, {"nos": [], "ids": sorted(known)})]
+    rows = [PartyRow(*row) for row in query(session, _LOCK, nos=[], ids=sorted(known))]
     by_anchor = {row.anchor_id: row for row in rows if row.merged_into is not None}
     for members in list(homeless):
         retired = sorted((by_anchor[m] for m in members if m in by_anchor), key=lambda p: p.customer_no)
@@ -269,7 +262,7 @@ def _issue(
 ) -> None:
     if not homeless:
         return
-    sequence = session.scalars(_NUMBERS, {"count": len(homeless)}).all()
+    sequence = [row.nextval for row in query(session, _NUMBERS, count=len(homeless))]
     for members, value in zip(sorted(homeless, key=min), sequence, strict=True):
         anchor = min(members)
         party_type = features[anchor].party_type
@@ -292,21 +285,19 @@ def _store_links(session: Session, context: Context, assignment: Assignment, gro
     new = [p for p in assignment.parties.values() if p.new]
     _insert_parties(session, context, new)
     if ended:
-        session.execute(_END_LINKS, {"ids": ended, "now": context.now})
+        query(session, _END_LINKS, ids=ended, now=context.now)
     columns = ("record_id", "customer_no", "origin", "rule", "policy_version", "started_at")
-    insert_rows(session, Link.__table__, columns, assignment_rows)  # type: ignore[arg-type]
+    insert_rows(session, Link, columns, assignment_rows)
 
 
 def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> None:
-    from ecif.models import Party
-
     columns = (
         "customer_no", "party_type", "status", "anchor_id", "version", "event_seq", "content_hash", "issued_at", "updated_at",
     )  # fmt: skip
     rows = [
         (p.customer_no, p.party_type, p.status, p.anchor_id, 0, 0, b"", context.now, context.now) for p in new
     ]
-    insert_rows(session, Party.__table__, columns, rows)  # type: ignore[arg-type]
+    insert_rows(session, Party, columns, rows)
 
 
 def _store_pairs(
@@ -322,11 +313,11 @@ def _store_pairs(
             rows.append((lo, hi, held, decision.level, decision.rule, evidence(decision), POLICY_VERSION))
     old = [r for r in work if r in group.home]
     if old:
-        session.execute(_DROP_PAIRS, {"ids": old})
+        query(session, _DROP_PAIRS, ids=old)
     if group.held:
-        session.execute(_DROP_HELD, {"ids": [r for r in home]})
+        query(session, _DROP_HELD, ids=list(home))
     columns = ("record_lo", "record_hi", "held", "level", "rule", "evidence", "policy_version")
-    insert_rows(session, DoubtfulPair.__table__, columns, rows, "ON CONFLICT DO NOTHING")  # type: ignore[arg-type]
+    insert_rows(session, DoubtfulPair, columns, rows, "ON CONFLICT DO NOTHING")
 
 
 def evidence(decision: Decision) -> str:

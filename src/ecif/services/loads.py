@@ -55,7 +55,7 @@ def keep_rejects(
          _fingerprint(r), context.now)
         for r in rejections
     ]  # fmt: skip
-    insert_rows(session, Reject.__table__, columns, rows, "ON CONFLICT DO NOTHING")  # type: ignore[arg-type]
+    insert_rows(session, Reject, columns, rows, "ON CONFLICT DO NOTHING")
 
 
 def _fingerprint(rejection: Rejection) -> bytes:

@@ -7,21 +7,17 @@ from collections.abc import Collection
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
-from sqlalchemy.types import BigInteger, String
 
 from ecif.models import MergeReview
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, update_rows
+from ecif.services.rows import insert_rows, query, update_rows
 
 PAIRS_MAX = 20
 """Record pairs shown in one review."""
 
-_NOS = bindparam("nos", type_=ARRAY(String))
-_PAIRS = text(
-    "WITH mine AS (SELECT record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(:nos)),"
+_PAIRS = (
+    "WITH mine AS (SELECT record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])),"
     " pairs AS (SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_lo"
     "  UNION SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_hi)"
     " SELECT least(a.customer_no, b.customer_no) lo, greatest(a.customer_no, b.customer_no) hi,"
@@ -29,31 +25,31 @@ _PAIRS = text(
     " FROM pairs JOIN link a ON a.record_id = record_lo AND a.ended_at IS NULL"
     " JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL"
     " WHERE a.customer_no <> b.customer_no ORDER BY 1, 2, pairs.held DESC, pairs.level, pairs.record_lo, pairs.record_hi"
-).bindparams(_NOS)
-_OPEN = text(
+)
+_OPEN = (
     "SELECT id, customer_lo, customer_hi, level, evidence FROM merge_review WHERE closed_at IS NULL"
-    " AND (customer_lo = ANY(:nos) OR customer_hi = ANY(:nos)) FOR UPDATE"
-).bindparams(_NOS)
-_CLOSE = text(
-    "UPDATE merge_review SET closed_at = :now, outcome = 'OUTDATED' WHERE id = ANY(:ids)"
-).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+    " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) FOR UPDATE"
+)
+_CLOSE = (
+    "UPDATE merge_review SET closed_at = %(now)b, outcome = 'OUTDATED' WHERE id = ANY(%(ids)b::bigint[])"
+)
 
 
 def refresh_reviews(session: Session, context: Context, customers: Collection[str]) -> int:
     """Opens, rebuilds and closes the reviews of these customers; returns how many were opened."""
     wanted: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for row in session.execute(_PAIRS, {"nos": list(customers)}):
+    for row in query(session, _PAIRS, nos=list(customers)):
         wanted[row.lo, row.hi].append(row)
-    current = {(row.customer_lo, row.customer_hi): row for row in session.execute(_OPEN, {"nos": list(customers)})}
+    current = {(row.customer_lo, row.customer_hi): row for row in query(session, _OPEN, nos=list(customers))}
     texts = {pair: _evidence(rows) for pair, rows in wanted.items()}
     closed = [row.id for pair, row in current.items() if pair not in wanted]
     if closed:
-        session.execute(_CLOSE, {"ids": closed, "now": context.now})
+        query(session, _CLOSE, ids=closed, now=context.now)
     rebuilt = [(current[p].id, *texts[p]) for p in texts if p in current and texts[p][1] != current[p].evidence]
-    update_rows(session, MergeReview.__table__, "id", ("level", "evidence"), rebuilt)  # type: ignore[arg-type]
+    update_rows(session, MergeReview, "id", ("level", "evidence"), rebuilt)
     opened = [(*pair, *body, context.now) for pair, body in texts.items() if pair not in current]
     columns = ("customer_lo", "customer_hi", "level", "evidence", "opened_at")
-    insert_rows(session, MergeReview.__table__, columns, opened)  # type: ignore[arg-type]
+    insert_rows(session, MergeReview, columns, opened)
     return len(opened)
 
 
