@@ -1,0 +1,90 @@
+"""Problem documents (RFC 9457) in two languages: every error of the API is one of this table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from ecif.services.customers import CustomerNotFound
+
+MESSAGES: dict[str, tuple[str, str]] = {
+    "ECIF-1001": ("请求参数有误", "the request is not valid"),
+    "ECIF-1002": ("至少需要一个查询条件", "give at least one search criterion"),
+    "ECIF-1003": ("查看明文须用 X-Purpose 说明用途", "clear values need the header X-Purpose"),
+    "ECIF-1004": ("请求的路径或方法不存在", "no such path or method"),
+    "ECIF-2001": ("客户号不存在", "no such customer number"),
+    "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
+    "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),
+    "ECIF-5003": ("权限不足", "the token lacks a scope"),
+    "ECIF-9001": ("系统错误", "internal error"),
+    "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
+}
+
+
+class Problem(Exception):
+    """An answer other than success."""
+
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(body["code"])
+        self.status, self.body = status, body
+
+    @classmethod
+    def of(cls, code: str, status: int, *, detail: str = "", errors: list[dict[str, str]] | None = None) -> Problem:
+        """A problem of the table."""
+        zh, en = MESSAGES[code]
+        body: dict[str, Any] = {
+            "type": f"urn:ecif:problem:{code.lower()}",
+            "title": en,
+            "status": status,
+            "code": code,
+            "message_zh": zh,
+            "message_en": en,
+        }
+        if detail:
+            body["detail"] = detail
+        if errors:
+            body["errors"] = errors
+        return cls(status, body)
+
+
+def _answer(request: Request, problem: Problem) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if problem.status == 503:
+        headers["Retry-After"] = "1"
+    body = problem.body | {"request_id": getattr(request.state, "request_id", "")}
+    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    errors = [{"field": ".".join(map(str, e["loc"])), "rule": str(e["msg"])} for e in error.errors()]
+    return Problem.of("ECIF-1001", 422, errors=errors)
+
+
+def install(app: FastAPI) -> None:
+    """Turns every exception into its problem document."""
+
+    @app.exception_handler(Problem)
+    def _problem(request: Request, error: Problem) -> JSONResponse:
+        return _answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        return _answer(request, _invalid(error))
+
+    @app.exception_handler(CustomerNotFound)
+    def _not_found(request: Request, error: CustomerNotFound) -> JSONResponse:
+        return _answer(request, Problem.of("ECIF-2001", 404))
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> JSONResponse:
+        return _answer(request, Problem.of("ECIF-1004", error.status_code))
+
+    @app.exception_handler(SQLAlchemyError)
+    def _database(request: Request, error: SQLAlchemyError) -> JSONResponse:
+        away = isinstance(error, OperationalError) or type(error).__name__ == "TimeoutError"
+        return _answer(request, Problem.of("ECIF-9002", 503) if away else Problem.of("ECIF-9001", 500))

@@ -1,0 +1,160 @@
+"""Reads of the unified record (统一视图): by number, by any look-up value, and what stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from ecif.domain.company_names import normalize_company_name
+from ecif.domain.identifiers import IdentifierKind, normalize_identifier
+from ecif.domain.names import normalize_person_name
+from ecif.domain.phones import normalize_phone
+from ecif.domain.text import compact
+from ecif.matching.keys import Key, KeyKind
+from ecif.services.context import KeyDigests
+from ecif.services.rows import query
+
+_RESOLVE = "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b"
+_GOLDEN = (
+    "SELECT p.customer_no, p.status, g.version, g.document, g.recorded_at FROM party p"
+    " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version WHERE p.customer_no = ANY(%(nos)b::text[])"
+)
+_FIND = (
+    "SELECT DISTINCT l.customer_no FROM record_key k JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
+    " WHERE k.digest = ANY(%(digests)b::uuid[]) AND l.customer_no > %(after)b ORDER BY 1 LIMIT %(limit)b"
+)
+_BY_SOURCE = (
+    "SELECT l.customer_no FROM source_record r JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
+    " WHERE r.system = %(system)b AND r.key = %(key)b AND l.customer_no > %(after)b LIMIT %(limit)b"
+)
+_SOURCES = (
+    "SELECT r.system, r.key, r.legal_entity, r.branch, r.version, r.business_time, l.rule, l.origin, l.policy_version,"
+    " l.started_at FROM link l JOIN source_record r ON r.id = l.record_id"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND (r.system, r.key) > (%(system)b, %(key)b)"
+    " ORDER BY r.system, r.key LIMIT %(limit)b"
+)
+_ACCOUNTS = (
+    "SELECT r.system, r.key, a.position, a.number, a.kind, a.status, a.opened_on, a.branch, a.legal_entity"
+    " FROM link l JOIN source_record r ON r.id = l.record_id JOIN account a ON a.record_id = r.id"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL ORDER BY r.system, r.key, a.position"
+    " LIMIT %(limit)b OFFSET %(offset)b"
+)
+_HISTORY = (
+    "SELECT version, recorded_at, document FROM golden_record WHERE customer_no = %(no)b AND version < %(before)b"
+    " ORDER BY version DESC LIMIT %(limit)b"
+)
+_RELATIONS = (
+    "SELECT DISTINCT x.type, x.name, coalesce(other.customer_no, '') AS customer_no, r.system, r.key FROM link l"
+    " JOIN relation x ON x.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
+    " LEFT JOIN record_key k ON k.digest = x.digest"
+    " LEFT JOIN link other ON other.record_id = k.record_id AND other.ended_at IS NULL AND other.customer_no <> l.customer_no"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL ORDER BY 1, 2, 4, 5 LIMIT %(limit)b"
+)
+
+
+class CustomerNotFound(Exception):
+    """No such number was ever issued."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A number, and the live one it stands for."""
+
+    requested_no: str
+    customer_no: str
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the number asked for was merged into another."""
+        return self.requested_no != self.customer_no
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A golden record with its version; ``document`` is the stored JSON, parsed."""
+
+    customer_no: str
+    version: int
+    document: dict[str, Any]
+
+
+def resolve(session: Session, no: str) -> Resolved:
+    """Follows a merged number to its survivor.
+
+    Raises:
+        CustomerNotFound: the number was never issued.
+    """
+    rows = query(session, _RESOLVE, no=no)
+    if not rows:
+        raise CustomerNotFound(no)
+    return Resolved(no, rows[0].live)
+
+
+def golden_records(session: Session, nos: Sequence[str]) -> list[Golden]:
+    """The golden records of live numbers, in number order."""
+    rows = query(session, _GOLDEN, nos=list(nos)) if nos else []
+    return sorted((Golden(r.customer_no, r.version, orjson.loads(r.document)) for r in rows), key=lambda g: g.customer_no)
+
+
+def search_keys(
+    *, identifier: str = "", kind: IdentifierKind | None = None, name: str = "", phone: str = "", account: str = ""
+) -> list[list[Key]]:
+    """The look-up keys of each criterion given; a customer must be found under all of them, by any key of each.
+
+    An empty list inside is a criterion that can match nothing (a placeholder, an impossible number).
+    """
+    criteria: list[list[Key]] = []
+    if identifier:
+        found = (normalize_identifier(kind, identifier, party_is_person=person) for person in (True, False))
+        criteria.append([(KeyKind.IDENTIFIER, f"{n.space.value}:{n.number}") for n in found if n.usable])
+    if name:
+        forms = (normalize_person_name(name), normalize_company_name(name))
+        criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
+    if phone:
+        number = normalize_phone(phone)
+        criteria.append([(KeyKind.PHONE, number.number)] if number else [])
+    if account:
+        criteria.append([(KeyKind.ACCOUNT, compact(account))])
+    return criteria
+
+
+def find(
+    session: Session, digests: KeyDigests, criteria: list[list[Key]], *, after: str = "", limit: int = 20
+) -> list[str]:
+    """Live customer numbers that meet every criterion, in number order after ``after``; index look-ups only."""
+    found: set[str] | None = None
+    for keys in criteria:
+        wide = limit if len(criteria) == 1 else 1000
+        rows = query(session, _FIND, digests=[digests.of(k) for k in keys], after=after, limit=wide) if keys else []
+        nos = {row.customer_no for row in rows}
+        found = nos if found is None else found & nos
+    return sorted(found or ())[:limit]
+
+
+def find_by_source(session: Session, system: str, key: str, *, after: str = "", limit: int = 20) -> list[str]:
+    """The customer of a source record."""
+    return [r.customer_no for r in query(session, _BY_SOURCE, system=system, key=key, after=after, limit=limit)]
+
+
+def sources(session: Session, no: str, *, after: tuple[str, str] = ("", ""), limit: int = 100) -> list[Any]:
+    """The live source records of a customer, each with the rule that brought it (交叉索引)."""
+    return query(session, _SOURCES, no=no, system=after[0], key=after[1], limit=limit)
+
+
+def accounts(session: Session, no: str, *, offset: int = 0, limit: int = 100) -> list[Any]:
+    """The accounts of a customer over all its source records (账户索引)."""
+    return query(session, _ACCOUNTS, no=no, offset=offset, limit=limit)
+
+
+def history(session: Session, no: str, *, before: int = 2**31 - 1, limit: int = 20) -> list[Any]:
+    """The versions of a golden record, newest first."""
+    return query(session, _HISTORY, no=no, before=before, limit=limit)
+
+
+def relations(session: Session, no: str, *, limit: int = 200) -> list[Any]:
+    """Whom the customer's records name, with the number where that is a customer too."""
+    return query(session, _RELATIONS, no=no, limit=limit)
