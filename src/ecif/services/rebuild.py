@@ -1,0 +1,56 @@
+"""Recomputes everything derived from the facts (重建): features, keys, links, golden records, indexes and reviews.
+
+First all features and keys are made anew, then every record is decided again, chunk by chunk. Numbers and the history of
+golden records are facts of their own and stay; a golden record that comes out different gets a new version and an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from ecif.domain.documents import load_record
+from ecif.domain.records import PartyRecord
+from ecif.matching.features import features_of
+from ecif.services.context import Context
+from ecif.services.ingest import Result, follow, write_derived
+from ecif.services.rows import query
+
+CHUNK = 500
+_CHUNK = "SELECT id, document FROM source_record WHERE ended_at IS NULL AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+_CLEAR = "TRUNCATE record_features, record_key, shared_value, doubtful_pair, account, relation"
+
+
+@dataclass(slots=True)
+class RebuildReport:
+    """How many records were looked at, and how many golden records came out different."""
+
+    records: int = 0
+    changed: int = 0
+
+
+def _chunks(session: Session) -> Iterator[dict[int, PartyRecord]]:
+    after = 0
+    while rows := query(session, _CHUNK, after=after, limit=CHUNK):
+        after = rows[-1].id
+        yield {row.id: load_record(row.document) for row in rows}
+
+
+def rebuild(session: Session, context: Context) -> RebuildReport:
+    """Rebuilds in the caller's transaction, so that a rebuild is seen whole or not at all."""
+    report = RebuildReport()
+    session.execute(text("LOCK TABLE source_record, party IN EXCLUSIVE MODE"))
+    query(session, _CLEAR)
+    for records in _chunks(session):
+        features = {record_id: features_of(record) for record_id, record in records.items()}
+        write_derived(session, context, records, features, [])
+        report.records += len(records)
+    for records in _chunks(session):
+        features = {record_id: features_of(record) for record_id, record in records.items()}
+        result = Result()
+        follow(session, context, records, features, (), result)
+        report.changed += result.golden_versions + result.customers_merged
+    return report
