@@ -113,7 +113,8 @@ def twin(rng: Random, serial: int, of: Entity) -> Entity:
 def namesake(rng: Random, serial: int, of: Entity) -> Entity:
     """Same name, same birthday, another person."""
     number = citizen_number(rng, of.birth, of.male)
-    return replace(of, id=f"P{serial:08d}", number=number, mobile=mobile(rng), address=address(rng), email="", tags=("namesake",))
+    found = person(rng, serial)
+    return replace(found, name=of.name, number=number, number_kind="CITIZEN_ID", birth=of.birth, male=of.male, tags=("namesake",))
 
 
 def branch(rng: Random, serial: int, of: Entity) -> Entity:
