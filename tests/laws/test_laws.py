@@ -19,7 +19,14 @@ from ecif.services.context import Context, KeyDigests
 from ecif.services.rebuild import rebuild
 
 NAMES = ("张三丰", "张文博", "张文渤", "張三豐", "张三", "*三丰", "李四光", "ZHANG SANFENG", "")
-NUMBERS = (citizen(1), citizen(3), citizen(1)[:6] + citizen(1)[8:17], citizen(1)[:17] + "9", "440399********" + citizen(1)[-4:], "")
+NUMBERS = (
+    citizen(1),
+    citizen(3),
+    citizen(1)[:6] + citizen(1)[8:17],
+    citizen(1)[:17] + "9",
+    "440399********" + citizen(1)[-4:],
+    "",
+)
 PHONES = ("13912345670", "13912345671", "")
 BORN = (date(1990, 1, 1), date(1991, 1, 1), None)
 HOMES = ("深圳市南山区人民路9号丰泽新村26栋3单元1801室", "丰泽新村26幢1801", "")
@@ -49,7 +56,9 @@ SOME = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 @SOME
 @given(bank=banks(), data=st.data())
-def test_the_order_of_loading_does_not_matter(server: Engine, digests: KeyDigests, bank: list[PartyRecord], data: st.DataObject) -> None:
+def test_the_order_of_loading_does_not_matter(
+    server: Engine, digests: KeyDigests, bank: list[PartyRecord], data: st.DataObject
+) -> None:
     empty(server)
     deliver(server, digests, *bank)
     at_once = golden(server)
@@ -78,7 +87,9 @@ def test_a_changed_bank_is_as_if_loaded_at_once(
 
 @SOME
 @given(bank=banks())
-def test_reload_changes_nothing_and_every_record_has_one_live_link(server: Engine, digests: KeyDigests, bank: list[PartyRecord]) -> None:
+def test_reload_changes_nothing_and_every_record_has_one_live_link(
+    server: Engine, digests: KeyDigests, bank: list[PartyRecord]
+) -> None:
     empty(server)
     deliver(server, digests, *bank)
     before, events = golden(server), scalar(server, "SELECT count(*) FROM outbox_event")
@@ -100,7 +111,10 @@ DERIVED = ("record_features", "record_key", "shared_value", "doubtful_pair", "ac
 def _derived(engine: Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
         found = {
-            table: [str(row[0]) for row in connection.execute(text(f"SELECT to_jsonb(t) - 'since' FROM {table} t ORDER BY 1"))]
+            table: [
+                str(row[0])
+                for row in connection.execute(text(f"SELECT to_jsonb(t) - 'since' FROM {table} t ORDER BY 1"))
+            ]
             for table in DERIVED
         }
         links = "SELECT record_id || customer_no FROM link WHERE ended_at IS NULL ORDER BY 1"
@@ -112,7 +126,9 @@ def _derived(engine: Engine) -> dict[str, list[str]]:
 
 @SOME
 @given(bank=banks(), data=st.data())
-def test_rebuild_gives_what_is_stored(server: Engine, digests: KeyDigests, bank: list[PartyRecord], data: st.DataObject) -> None:
+def test_rebuild_gives_what_is_stored(
+    server: Engine, digests: KeyDigests, bank: list[PartyRecord], data: st.DataObject
+) -> None:
     empty(server)
     for one in bank:
         deliver(server, digests, one)

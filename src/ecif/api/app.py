@@ -22,12 +22,23 @@ from ecif.migrate import is_current
 from ecif.services import customers
 from ecif.services.context import KeyDigests
 
-CustomerNo = Annotated[str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])]
+CustomerNo = Annotated[
+    str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])
+]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Purpose = Annotated[str | None, Header(alias="X-Purpose", max_length=200, description="查看明文的用途")]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": what, "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for status, what in ((401, "no valid token"), (403, "scope missing"), (404, "not found"), (422, "not valid"), (503, "try again"))
+    status: {
+        "description": what,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, what in (
+        (401, "no valid token"),
+        (403, "scope missing"),
+        (404, "not found"),
+        (422, "not valid"),
+        (503, "try again"),
+    )
 }
 
 
@@ -107,7 +118,10 @@ def _customers(app: FastAPI) -> None:
         golden = customers.golden_records(session, [found.customer_no])[0]
         response.headers["ETag"] = f'"v{golden.version}"'
         view = customer_view(
-            golden.document, sections=sections or list(SECTIONS), provenance=provenance, clear=_clear(who, clear, purpose)
+            golden.document,
+            sections=sections or list(SECTIONS),
+            provenance=provenance,
+            clear=_clear(who, clear, purpose),
         )
         return {"requested_no": no, "redirected": found.redirected, "version": golden.version, **view}
 
@@ -202,7 +216,9 @@ def _sections(app: FastAPI) -> None:
             {
                 "version": r.version,
                 "recorded_at": r.recorded_at.isoformat(),
-                "record": customer_view(orjson.loads(r.document), sections=list(SECTIONS), provenance=False, clear=False),
+                "record": customer_view(
+                    orjson.loads(r.document), sections=list(SECTIONS), provenance=False, clear=False
+                ),
             }
             for r in rows
         ]

@@ -32,7 +32,9 @@ def customer_view(document: dict[str, Any], *, sections: list[str], provenance: 
     for section in sections:
         value = document[section]
         if section == "fields":
-            shown[section] = {n: _field(n, v, provenance, clear or (public_name and n == "name")) for n, v in value.items()}
+            shown[section] = {
+                n: _field(n, v, provenance, clear or (public_name and n == "name")) for n, v in value.items()
+            }
         else:
             keep = clear or (public_name and section == "aliases")
             shown[section] = [_entry(section, entry, provenance, keep) for entry in value]

@@ -66,11 +66,20 @@ class _Slips:
             return ""
         if self("placeholder number"):
             return rng.choice(("无", "111111111111111111", "123456789012345678", "NULL"))
-        if entity.number_kind == "CITIZEN_ID" and entity.birth.year < 1985 and number[6:8] == "19" and self("15 digits"):
+        if (
+            entity.number_kind == "CITIZEN_ID"
+            and entity.birth.year < 1985
+            and number[6:8] == "19"
+            and self("15 digits")
+        ):
             return number[:6] + number[8:17]
         if self("mistyped number"):
             place = rng.randrange(4, len(number) - 1)
-            return number[:place] + str((int(number[place]) + 1) % 10 if number[place].isdigit() else 1) + number[place + 1 :]
+            return (
+                number[:place]
+                + str((int(number[place]) + 1) % 10 if number[place].isdigit() else 1)
+                + number[place + 1 :]
+            )
         if self("full width"):
             return "".join(chr(ord(c) + 0xFEE0) for c in number)
         return number.lower() if self("lower x") else number

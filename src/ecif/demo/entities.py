@@ -107,21 +107,27 @@ def twin(rng: Random, serial: int, of: Entity) -> Entity:
     stem = of.number[:14] + f"{(int(of.number[14:17]) + 2) % 1000:03d}"
     last = of.name[-1]
     name = of.name[:-1] + words.HOMOPHONES.get(last, "文" if last != "文" else "武")
-    return replace(of, id=f"P{serial:08d}", name=name, number=stem + str(mod_11_2.calc_check_digit(stem)), tags=("twin",))
+    return replace(
+        of, id=f"P{serial:08d}", name=name, number=stem + str(mod_11_2.calc_check_digit(stem)), tags=("twin",)
+    )
 
 
 def namesake(rng: Random, serial: int, of: Entity) -> Entity:
     """Same name, same birthday, another person."""
     number = citizen_number(rng, of.birth, of.male)
     found = person(rng, serial)
-    return replace(found, name=of.name, number=number, number_kind="CITIZEN_ID", birth=of.birth, male=of.male, tags=("namesake",))
+    return replace(
+        found, name=of.name, number=number, number_kind="CITIZEN_ID", birth=of.birth, male=of.male, tags=("namesake",)
+    )
 
 
 def branch(rng: Random, serial: int, of: Entity) -> Entity:
     """A branch: its own code, its parent's name."""
     name = f"{of.name}{rng.choice(words.CITIES)[1]}分公司"
     code = unified_code(rng)
-    return replace(of, id=f"O{serial:08d}", name=name, number=code, mobile=mobile(rng), address=address(rng), tags=("branch",))
+    return replace(
+        of, id=f"O{serial:08d}", name=name, number=code, mobile=mobile(rng), address=address(rng), tags=("branch",)
+    )
 
 
 def child(rng: Random, serial: int, of: Entity) -> Entity:

@@ -12,7 +12,17 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import permutations
 
-from ecif.domain.han import DOTS, PRIVATE_USE, WILDCARDS, fold_umlaut, is_han, readings, simplify, split_surname, syllables
+from ecif.domain.han import (
+    DOTS,
+    PRIVATE_USE,
+    WILDCARDS,
+    fold_umlaut,
+    is_han,
+    readings,
+    simplify,
+    split_surname,
+    syllables,
+)
 from ecif.domain.text import clean, visible
 
 _DOT = re.compile(f"[{re.escape(DOTS)}_-]+")
@@ -185,7 +195,11 @@ def _han_relation(short: str, long: str) -> NameRelation:
         return _same_length(short, long)
     if len(short) >= 2 and long.startswith(short):
         return NameRelation.SUBSET if len(long) - len(short) > 2 and len(short) >= 3 else NameRelation.TRUNCATED
-    if len(long) - len(short) == 1 and len(short) >= 2 and any(long[:i] + long[i + 1 :] == short for i in range(len(long))):
+    if (
+        len(long) - len(short) == 1
+        and len(short) >= 2
+        and any(long[:i] + long[i + 1 :] == short for i in range(len(long)))
+    ):
         return NameRelation.ONE_CHARACTER
     return NameRelation.DIFFERENT
 

@@ -25,7 +25,9 @@ VERSION: str = str(_LISTS["version"])
 
 def is_placeholder_identifier(number: str) -> bool:
     """``number`` in upper case without spaces: listed, one or two characters repeated, or counted up."""
-    return number in _SETS["identifier"] or bool(_REPEATED.fullmatch(number)) or (len(number) > 5 and number in _ASCENDING)
+    return (
+        number in _SETS["identifier"] or bool(_REPEATED.fullmatch(number)) or (len(number) > 5 and number in _ASCENDING)
+    )
 
 
 def is_placeholder_phone(digits: str) -> bool:

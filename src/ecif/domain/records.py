@@ -8,6 +8,7 @@ survivorship treat it as missing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from dataclasses import field as _field
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -161,4 +162,4 @@ class Rejection:
     field: str
     message_zh: str
     message_en: str
-    raw: str = field(repr=False)
+    raw: str = _field(repr=False)

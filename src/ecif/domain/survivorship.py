@@ -153,6 +153,5 @@ def union(
         said.sort(key=lambda pair: pair[1].newest)
     order = sorted(grouped, key=lambda key: (grouped[key][0][1].newest, key))
     return [
-        grouped[key][0][0] | {"sources": [origin.said for _, origin in grouped[key][:origins_max]]}
-        for key in order
+        grouped[key][0][0] | {"sources": [origin.said for _, origin in grouped[key][:origins_max]]} for key in order
     ]

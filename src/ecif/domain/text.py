@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_INVISIBLE = {0x00AD: None, 0xFEFF: None, 0x2060: None, 0x061C: None, 0x180E: None}
-_INVISIBLE |= dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F)))
-_INVISIBLE |= {c: " " for c in (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85, 0xA0, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)}
-_INVISIBLE |= {c: " " for c in range(0x2000, 0x200B)}
-_INVISIBLE |= {c: None for c in (*range(0x00, 0x20), *range(0x7F, 0xA0)) if c not in _INVISIBLE}
+_BLANKS = (*range(0x09, 0x0E), 0x85, 0xA0, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
+_HIDDEN = (*range(0x00, 0x20), *range(0x7F, 0xA0), 0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F))
+_INVISIBLE: dict[int, str | int | None] = dict.fromkeys((*_HIDDEN, 0x2060, 0xFEFF))
+_INVISIBLE |= dict.fromkeys(_BLANKS, " ")
 _HALF_WIDTH = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)}
-_CLEAN_TABLE = _INVISIBLE | _HALF_WIDTH
+_CLEAN_TABLE: dict[int, str | int | None] = {**_INVISIBLE, **_HALF_WIDTH}
 _SPACES = re.compile(r" {2,}")
 
 

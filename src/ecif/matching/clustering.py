@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from ecif.matching.comparators import NAMES_MAX, NOTHING_SHARED, Shared
 from ecif.matching.features import Features
 
-
 RecordId = int
 Edge = tuple[int, RecordId, RecordId]
 """An AUTO pair: its rule's tier (1 is the strongest) and the two records."""

@@ -119,7 +119,7 @@ def _spaced(number: NormalIdentifier) -> str:
     return f"{number.space.value}:{number.number}"
 
 
-def _by_class(numbers: Iterable[NormalIdentifier]) -> dict[str, tuple[str, ...]]:
+def _by_class(numbers: Iterable[NormalIdentifier]) -> dict[str, Any]:
     classes: dict[str, set[str]] = {"strong": set(), "documents": set(), "broken": set(), "masked": set()}
     for number in numbers:
         name = _class_of(number)

@@ -107,8 +107,7 @@ _ROWS = (
 
 def _numbered(rows: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(
-        Rule(r.id, r.party_type, r.outcome, r.level, r.needs, r.meaning, tier)
-        for tier, r in enumerate(rows, start=1)
+        Rule(r.id, r.party_type, r.outcome, r.level, r.needs, r.meaning, tier) for tier, r in enumerate(rows, start=1)
     )
 
 

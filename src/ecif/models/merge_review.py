@@ -15,7 +15,9 @@ class MergeReview(Base):
     __tablename__ = "merge_review"
     __table_args__ = (
         CheckConstraint("customer_lo < customer_hi", name="ordered"),
-        Index("uq_merge_review_open", "customer_lo", "customer_hi", unique=True, postgresql_where=sql("closed_at IS NULL")),
+        Index(
+            "uq_merge_review_open", "customer_lo", "customer_hi", unique=True, postgresql_where=sql("closed_at IS NULL")
+        ),
         Index("ix_merge_review_hi_open", "customer_hi", postgresql_where=sql("closed_at IS NULL")),
     )
 

@@ -75,7 +75,9 @@ class Search:
         return self.shared.get(value, 1) > (block.names_max or OVERFLOW - 1)
 
 
-def search(session: Session, context: Context, found: Search, dirty: Mapping[int, Features], left: Iterable[Key]) -> set[int]:
+def search(
+    session: Session, context: Context, found: Search, dirty: Mapping[int, Features], left: Iterable[Key]
+) -> set[int]:
     """Fills ``found`` with the blocks of the dirty records, and tells which other records became dirty by it.
 
     A value that gains or loses holders may come to count as a family's, an agent's or a placeholder (or stop to);

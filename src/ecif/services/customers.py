@@ -97,7 +97,9 @@ def resolve(session: Session, no: str) -> Resolved:
 def golden_records(session: Session, nos: Sequence[str]) -> list[Golden]:
     """The golden records of live numbers, in number order."""
     rows = query(session, _GOLDEN, nos=list(nos)) if nos else []
-    return sorted((Golden(r.customer_no, r.version, orjson.loads(r.document)) for r in rows), key=lambda g: g.customer_no)
+    return sorted(
+        (Golden(r.customer_no, r.version, orjson.loads(r.document)) for r in rows), key=lambda g: g.customer_no
+    )
 
 
 def search_keys(

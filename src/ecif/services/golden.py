@@ -21,9 +21,7 @@ _CURRENT = (
     "SELECT g.customer_no, g.document FROM golden_record g JOIN party p USING (customer_no, version)"
     " WHERE g.customer_no = ANY(%(nos)b::text[])"
 )
-_COMPRESS = (
-    "UPDATE party SET merged_into = %(survivor)b WHERE merged_into = ANY(%(losers)b::text[])"
-)
+_COMPRESS = "UPDATE party SET merged_into = %(survivor)b WHERE merged_into = ANY(%(losers)b::text[])"
 
 
 def settle(session: Session, context: Context, assignment: Assignment, fresh: Mapping[int, PartyRecord]) -> int:

@@ -34,12 +34,9 @@ _EXISTING = (
 )
 _OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
 _DROP = [
-    f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[])"
-    for table in ("record_key", "account", "relation")
+    f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[])" for table in ("record_key", "account", "relation")
 ]
-_NEWEST_VERSION = (
-    "SELECT record_id, max(version) AS version FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY record_id"
-)
+_NEWEST_VERSION = "SELECT record_id, max(version) AS version FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY record_id"
 
 
 class Fate(StrEnum):
@@ -210,9 +207,7 @@ def _update_records(session: Session, context: Context, items: list[_Item]) -> N
     update_rows(session, SourceRecord, "id", columns, rows)
 
 
-def _derive(
-    session: Session, context: Context, newest: dict[int, tuple[_Item, Features]], result: Result
-) -> None:
+def _derive(session: Session, context: Context, newest: dict[int, tuple[_Item, Features]], result: Result) -> None:
     """Everything that follows from the stored facts of these records: keys, links, golden records, reviews, events."""
     records = {record_id: item.delivery.record for record_id, (item, _) in newest.items()}
     features = {record_id: f for record_id, (_, f) in newest.items()}

@@ -36,9 +36,7 @@ OWN_NUMBER = "NEW"
 """The rule of a link that opened a number."""
 
 _LINKS = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
-_MEMBERS = (
-    "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
-)
+_MEMBERS = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
 _LOCK = (
     "SELECT customer_no, party_type, status, anchor_id, version, event_seq, content_hash, merged_into FROM party"
     " WHERE customer_no = ANY(%(nos)b::text[]) OR anchor_id = ANY(%(ids)b::bigint[]) ORDER BY customer_no FOR UPDATE"
@@ -48,9 +46,7 @@ _HELD = (
     " UNION SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_hi = ANY(%(ids)b::bigint[])"
 )
 _DROP_PAIRS = "DELETE FROM doubtful_pair WHERE record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[])"
-_DROP_HELD = (
-    "DELETE FROM doubtful_pair WHERE held AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
-)
+_DROP_HELD = "DELETE FROM doubtful_pair WHERE held AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
 _END_LINKS = "UPDATE link SET ended_at = %(now)b WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
 _NUMBERS = "SELECT nextval('customer_sequence') FROM generate_series(1, %(count)b)"
 
@@ -180,9 +176,7 @@ def _clusters(
     return clusters
 
 
-def _split(
-    session: Session, context: Context, found: Search, component: list[int], group: _Group
-) -> list[list[int]]:
+def _split(session: Session, context: Context, found: Search, component: list[int], group: _Group) -> list[list[int]]:
     if len(component) == 1 or compatible(component, found.features, found.shared):
         return [component]
     group.held = True
@@ -209,9 +203,7 @@ def _decide_within(found: Search, members: Collection[int], group: _Group) -> No
     group.decisions.update(_decide(found, pairs))
 
 
-def _assign(
-    session: Session, group: _Group, clusters: list[list[int]], features: Mapping[int, Features]
-) -> Assignment:
+def _assign(session: Session, group: _Group, clusters: list[list[int]], features: Mapping[int, Features]) -> Assignment:
     """A number for each cluster: that of the record for which it was issued; of several, the survivor; else a new one."""
     assignment = Assignment(parties=dict(group.parties))
     by_anchor = {p.anchor_id: p for p in group.parties.values() if p.merged_into is None}
@@ -294,9 +286,7 @@ def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> 
     columns = (
         "customer_no", "party_type", "status", "anchor_id", "version", "event_seq", "content_hash", "issued_at", "updated_at",
     )  # fmt: skip
-    rows = [
-        (p.customer_no, p.party_type, p.status, p.anchor_id, 0, 0, b"", context.now, context.now) for p in new
-    ]
+    rows = [(p.customer_no, p.party_type, p.status, p.anchor_id, 0, 0, b"", context.now, context.now) for p in new]
     insert_rows(session, Party, columns, rows)
 
 

@@ -30,9 +30,7 @@ _OPEN = (
     "SELECT id, customer_lo, customer_hi, level, evidence FROM merge_review WHERE closed_at IS NULL"
     " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) FOR UPDATE"
 )
-_CLOSE = (
-    "UPDATE merge_review SET closed_at = %(now)b, outcome = 'OUTDATED' WHERE id = ANY(%(ids)b::bigint[])"
-)
+_CLOSE = "UPDATE merge_review SET closed_at = %(now)b, outcome = 'OUTDATED' WHERE id = ANY(%(ids)b::bigint[])"
 
 
 def refresh_reviews(session: Session, context: Context, customers: Collection[str]) -> int:

@@ -84,11 +84,15 @@ class Mapper:
         if not key:
             return reject(row.line, "MISSING_KEY", contract.key, "缺少主键", "the key is missing", row.raw)
         if len(key) > KEY_MAX:
-            return reject(row.line, "TOO_LONG", contract.key, "主键过长", f"the key is over {KEY_MAX} characters", row.raw)
+            return reject(
+                row.line, "TOO_LONG", contract.key, "主键过长", f"the key is over {KEY_MAX} characters", row.raw
+            )
         party_type = contract.party_type.codes.get(cells.code(contract.party_type.column))
         if party_type is None:
             column = contract.party_type.column
-            return reject(row.line, "UNKNOWN_CODE", column, "未知的客户类型代码", "unknown code of the party type", row.raw)
+            return reject(
+                row.line, "UNKNOWN_CODE", column, "未知的客户类型代码", "unknown code of the party type", row.raw
+            )
         opened = self._moment(cells, contract.opened_on)
         return PartyRecord(
             system=contract.system,
@@ -156,7 +160,9 @@ class Mapper:
         return moment.date() if moment else None
 
     def _gender(self, cells: _Cells) -> Gender | None:
-        return _look_up(cells, self.contract.gender.column, self.contract.gender.codes) if self.contract.gender else None
+        return (
+            _look_up(cells, self.contract.gender.column, self.contract.gender.codes) if self.contract.gender else None
+        )
 
     def _status(self, cells: _Cells) -> RecordStatus:
         column = self.contract.status
@@ -229,6 +235,8 @@ def _coded(cells: _Cells, column: CodeColumn | None) -> str:
 
 
 def _kind(cells: _Cells, column: IdentifierColumns) -> IdentifierKind | None:
-    return column.kind if isinstance(column.kind, IdentifierKind) else _look_up(cells, column.kind.column, column.kind.codes)
-
-
+    return (
+        column.kind
+        if isinstance(column.kind, IdentifierKind)
+        else _look_up(cells, column.kind.column, column.kind.codes)
+    )

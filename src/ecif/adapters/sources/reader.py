@@ -136,7 +136,9 @@ class SourceFile:
     def _row(self, line: int, raw: bytes | None) -> Row | Rejection:
         if raw is None:
             text = self._first_of_bad.decode(self.encoding, "replace").rstrip("\r\n")
-            return reject(line, "UNCLOSED_QUOTE", "", "引号未闭合或行过长", "a quote is not closed, or the row is too long", text)
+            return reject(
+                line, "UNCLOSED_QUOTE", "", "引号未闭合或行过长", "a quote is not closed, or the row is too long", text
+            )
         try:
             text = raw.decode(self.encoding).rstrip("\r\n")
         except UnicodeDecodeError:
@@ -149,7 +151,10 @@ class SourceFile:
         except (csv.Error, StopIteration):
             return reject(line, "CSV", "", "不符合 RFC 4180", "not a row of RFC 4180", text)
         if len(cells) != self.width:
-            zh, en = f"应有 {self.width} 列, 实有 {len(cells)} 列", f"{len(cells)} cells where the header has {self.width}"
+            zh, en = (
+                f"应有 {self.width} 列, 实有 {len(cells)} 列",
+                f"{len(cells)} cells where the header has {self.width}",
+            )
             return reject(line, "RAGGED_ROW", "", zh, en, text)
         return Row(line, cells, text)
 
