@@ -55,7 +55,9 @@ def main() -> None:
         for number, bank in enumerate(banks):
             out = Path(work) / f"links-{number}.csv"
             links_of(bank, out, Path(work) / f"home-{number}")
-            print(f"\n== {bank.name}: precision {{:.5f}}, recall {{:.5f}}".format(*pair_figures(bank / "truth.csv", out)))
+            print(
+                f"\n== {bank.name}: precision {{:.5f}}, recall {{:.5f}}".format(*pair_figures(bank / "truth.csv", out))
+            )
             if score.is_file():
                 command = [sys.executable, str(score), str(bank / "truth.csv"), str(out)]
                 subprocess.run([*command, "--entities", str(bank / "entities.csv")], check=True)

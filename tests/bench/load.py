@@ -43,7 +43,12 @@ def load(engine: Engine, folder: Path) -> float:
     digests = KeyDigests(b"b" * 32)
     started = perf_counter()
     for name in SYSTEMS:
-        load_file(engine, digests, load_contract(resource_dir("contracts") / "sources" / f"{name}.yaml"), folder / f"{name}.csv")
+        load_file(
+            engine,
+            digests,
+            load_contract(resource_dir("contracts") / "sources" / f"{name}.yaml"),
+            folder / f"{name}.csv",
+        )
     return perf_counter() - started
 
 
@@ -59,7 +64,9 @@ def main() -> None:
                 spent.clear()
                 seconds = load(engine, Path(work) / "bank")
         inside = sum(spent.values())
-        print(f"{read:,} records: {seconds:.1f} s, {read / seconds:,.0f} records/s; database {inside / seconds:.0%} of it")
+        print(
+            f"{read:,} records: {seconds:.1f} s, {read / seconds:,.0f} records/s; database {inside / seconds:.0%} of it"
+        )
         for sql, took in spent.most_common(8):
             print(f"  {took / seconds:5.1%}  {sql}")
 
