@@ -36,7 +36,10 @@ _OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id
 _DROP = [
     f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[])" for table in ("record_key", "account", "relation")
 ]
-_NEWEST_VERSION = "SELECT record_id, max(version) AS version FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY record_id"
+_NEWEST_VERSION = (
+    "SELECT record_id, max(version) AS version FROM source_record_version"
+    " WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY record_id"
+)
 
 
 class Fate(StrEnum):
