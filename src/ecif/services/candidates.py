@@ -6,7 +6,6 @@ searches, so that of two concurrent records of one person the second waits and t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -22,7 +21,7 @@ from ecif.services.rows import insert_rows, query
 
 _CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
 _BLOCKS = (
-    "SELECT q.digest, k.record_id FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) q(digest, cap)"
+    "SELECT q.n, k.record_id FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
     " CROSS JOIN LATERAL (SELECT record_id FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
 )
 _FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
@@ -87,14 +86,13 @@ def search(
         left: keys that updated records no longer have.
     """
     keys = {key for features in dirty.values() for key in match_keys(features)} | set(left)
-    wanted = {key for key in keys if key not in found.blocks}
-    by_digest = found.digests(wanted)
-    caps = [BLOCKS[key[0]].rows_max + 1 for key in by_digest.values()]
+    by_digest = found.digests(key for key in keys if key not in found.blocks)
+    wanted = list(by_digest.values())
+    caps = [BLOCKS[kind].rows_max + 1 for kind, _ in wanted]
     rows = query(session, _BLOCKS, digests=list(by_digest), caps=caps)
-    members: dict[Key, list[int]] = defaultdict(list)
-    for digest, record_id in rows:
-        members[by_digest[digest]].append(record_id)
-    found.blocks.update((key, members.get(key, [])) for key in wanted)
+    found.blocks.update((key, []) for key in wanted)
+    for place, record_id in rows:
+        found.blocks[wanted[place - 1]].append(record_id)
     load_known(session, {record_id for _, record_id in rows}, found.features)
     return _count(session, found, by_digest)
 

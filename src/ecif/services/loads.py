@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from ecif.domain.records import Rejection
@@ -40,6 +40,21 @@ def count_rows(session: Session, load_id: int, accepted: int, rejected: int) -> 
 def close_load(session: Session, context: Context, load_id: int) -> None:
     """Ends a delivery."""
     session.execute(update(Load).where(Load.id == load_id).values(finished_at=context.now))
+
+
+def planned_records(session: Session) -> int:
+    """How many source records the planner believes there are; 0 where it has never looked."""
+    known = session.execute(text("SELECT reltuples FROM pg_class WHERE oid = 'source_record'::regclass")).scalar_one()
+    return max(0, int(known))
+
+
+def analyze(session: Session) -> None:
+    """Has the planner look at the tables.
+
+    Autovacuum does so once a minute at most. A load that fills an empty database would work that long with plans made
+    for empty tables, and a plan that reads a whole table is only good for these.
+    """
+    session.execute(text("ANALYZE"))
 
 
 def keep_rejects(

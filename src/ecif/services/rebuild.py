@@ -17,6 +17,7 @@ from ecif.domain.records import PartyRecord
 from ecif.matching.features import features_of
 from ecif.services.context import Context
 from ecif.services.ingest import Result, follow, write_derived
+from ecif.services.loads import analyze
 from ecif.services.rows import query
 
 CHUNK = 500
@@ -48,6 +49,7 @@ def rebuild(session: Session, context: Context) -> RebuildReport:
         features = {record_id: features_of(record) for record_id, record in records.items()}
         write_derived(session, context, records, features, [])
         report.records += len(records)
+    analyze(session)
     for records in _chunks(session):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         result = Result()
