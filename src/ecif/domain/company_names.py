@@ -72,6 +72,10 @@ class CompanyNameRelation(StrEnum):
     TRUNCATED = "TRUNCATED"
     RENAMED_FORM = "RENAMED_FORM"
     """Limited company against joint-stock company: legally another form (股改 is a change of name)."""
+    ONE_CHARACTER = "ONE_CHARACTER"
+    """One character of the trade name differs: mistyped, or another company of the trade."""
+    INDUSTRY_DIFFERENT = "INDUSTRY_DIFFERENT"
+    """Same trade name, another line of business: a sister company, or one that changed its line."""
     BRANCH = "BRANCH"
     REGION_CONFLICT = "REGION_CONFLICT"
     TRADE_DIFFERENT = "TRADE_DIFFERENT"
@@ -109,7 +113,9 @@ def _split_form(text: str) -> tuple[str, str]:
 
 
 def _split_region(core: str) -> tuple[str, str]:
-    regions, rest = split_regions(core)
+    regions, rest = split_regions(core.removeprefix("中国"))
+    if not regions:  # 中国 before a region is decoration, alone it is part of the name
+        rest = core
     for content in _BRACKETED.findall(rest):
         inner, left = split_regions(content)
         if inner and left in ("", "市", "省"):
@@ -133,7 +139,7 @@ def relate_company_names(a: CompanyName | None, b: CompanyName | None) -> Compan
     """How two names relate. Symmetric."""
     if a is None or b is None:
         return CompanyNameRelation.MISSING
-    if a.text == b.text:
+    if a.text == b.text or simplify(a.text) == simplify(b.text):  # one name is registered, in standard characters
         return CompanyNameRelation.EQUAL
     if a.branch != b.branch:
         return CompanyNameRelation.BRANCH
@@ -146,7 +152,15 @@ def relate_company_names(a: CompanyName | None, b: CompanyName | None) -> Compan
     short, long = sorted((a.trade + a.industry, b.trade + b.industry), key=len)
     if len(short) >= 3 and long.startswith(short):
         return CompanyNameRelation.TRUNCATED
-    return CompanyNameRelation.TRADE_DIFFERENT if a.industry == b.industry else CompanyNameRelation.DIFFERENT
+    if a.trade == b.trade:
+        return CompanyNameRelation.INDUSTRY_DIFFERENT
+    if a.industry != b.industry:
+        return CompanyNameRelation.DIFFERENT
+    return CompanyNameRelation.ONE_CHARACTER if _one_apart(a.trade, b.trade) else CompanyNameRelation.TRADE_DIFFERENT
+
+
+def _one_apart(a: str, b: str) -> bool:
+    return len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1
 
 
 def _regions(name: CompanyName) -> tuple[str, ...]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
-from ecif.domain.identifiers import NormalIdentifier, NumberSpace, birth_date_of, gender_of, normalize_identifier
+from ecif.domain.identifiers import (
+    IdentifierKind,
+    NormalIdentifier,
+    NumberSpace,
+    birth_date_of,
+    gender_of,
+    normalize_identifier,
+)
 from ecif.domain.phones import NormalPhone, normalize_phone
 from ecif.domain.placeholders import is_placeholder_date
 from ecif.domain.records import Gender, Identifier, PartyRecord, PartyType, Phone
@@ -20,10 +28,19 @@ def normal_identifier(record: PartyRecord, given: Identifier, *, person: bool | 
 def normal_identifiers(record: PartyRecord) -> tuple[tuple[Identifier, NormalIdentifier], ...]:
     """The record's identifiers, as given and in canonical form, each number once."""
     seen: dict[tuple[NumberSpace | None, str], tuple[Identifier, NormalIdentifier]] = {}
-    for given in record.identifiers:
+    for given in (*record.identifiers, *_misplaced(record)):
         found = normal_identifier(record, given)
         seen.setdefault((found.space, found.number), (given, found))
     return tuple(seen.values())
+
+
+def _misplaced(record: PartyRecord) -> Iterator[Identifier]:
+    """Citizen numbers with a right check digit that were typed into the field of a phone."""
+    for phone in record.phones:
+        if len(phone.number) >= 18:
+            given = Identifier(IdentifierKind.CITIZEN_ID, phone.number)
+            if normal_identifier(record, given).is_strong:
+                yield given
 
 
 def normal_phones(record: PartyRecord) -> tuple[tuple[Phone, NormalPhone], ...]:

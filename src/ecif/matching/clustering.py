@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 
-from ecif.matching.comparators import NAMES_MAX, NOTHING_SHARED, Shared
+from ecif.matching.comparators import NAMES_MAX, NOTHING_SHARED, Shared, two_parties
 from ecif.matching.features import Features
 
 RecordId = int
@@ -57,13 +58,16 @@ def compatible(
     Args:
         shared: numbers that too many parties hold; they say nothing, so they forbid nothing.
     """
-    held: dict[str, str] = {}
+    held: dict[str, set[str]] = defaultdict(set)
+    checked: set[str] = set()
     for member in members:
-        for number in features[member].strong:
-            space = number.partition(":")[0]
-            if shared.get(number, 1) <= NAMES_MAX and held.setdefault(space, number) != number:
-                return False
-    return True
+        one = features[member]
+        checked.update(n for n in one.strong if n not in one.unchecked)
+        for number in one.strong:
+            if shared.get(number, 1) <= NAMES_MAX:
+                held[number.partition(":")[0]].add(number)
+    pairs = (pair for numbers in held.values() for pair in combinations(numbers, 2))
+    return not any(two_parties(x, y, {x, y} - checked) for x, y in pairs)
 
 
 def cluster(

@@ -25,7 +25,7 @@ from ecif.domain.normal import (
     normal_identifiers,
     normal_phones,
 )
-from ecif.domain.phones import normalize_email
+from ecif.domain.phones import normalize_email, normalize_phone
 from ecif.domain.placeholders import is_placeholder_employer, is_placeholder_name, is_test_name
 from ecif.domain.records import PartyRecord, PartyType, RelatedParty, RelationType
 
@@ -35,7 +35,8 @@ class Features:
     """The compared values of one record. Numbers are written ``SPACE:number``.
 
     ``strong`` numbers have a right check digit and belong to one party at most; ``documents`` are well formed but weak;
-    ``broken`` fail their check; ``masked`` hide digits behind ``*``.
+    ``broken`` fail their check; ``masked`` hide digits behind ``*``. ``unchecked`` are the strong ones that were written in
+    the 15 digits of old cards, which have no check digit.
     """
 
     party_type: PartyType
@@ -44,6 +45,7 @@ class Features:
     documents: tuple[str, ...] = field(default=(), repr=False)
     broken: tuple[str, ...] = field(default=(), repr=False)
     masked: tuple[str, ...] = field(default=(), repr=False)
+    unchecked: tuple[str, ...] = field(default=(), repr=False)
     person: PersonName | None = field(default=None, repr=False)
     latin: PersonName | None = field(default=None, repr=False)
     company: CompanyName | None = field(default=None, repr=False)
@@ -115,16 +117,21 @@ def _representative(record: PartyRecord, head: RelatedParty | None) -> dict[str,
     }
 
 
+_NUMBERS = ("strong", "documents", "broken", "masked", "unchecked")
+
+
 def _spaced(number: NormalIdentifier) -> str:
     return f"{number.space.value}:{number.number}"
 
 
 def _by_class(numbers: Iterable[NormalIdentifier]) -> dict[str, Any]:
-    classes: dict[str, set[str]] = {"strong": set(), "documents": set(), "broken": set(), "masked": set()}
+    classes: dict[str, set[str]] = {name: set() for name in _NUMBERS}
     for number in numbers:
         name = _class_of(number)
         if name:
             classes[name].add(_spaced(number))
+        if number.reason == "UPGRADED_15":
+            classes["unchecked"].add(_spaced(number))
         if name == "strong" and number.space is NumberSpace.USCC:
             code = org_code_of_uscc(number.number)
             if code:
@@ -161,9 +168,13 @@ def _employing_company(raw: str) -> str:
 
 def _contacts(record: PartyRecord) -> dict[str, Any]:
     addresses = dict.fromkeys(a for a in (normalize_address(x.text) for x in record.addresses) if a)
+    emails = {e for e in map(normalize_email, record.emails) if e}
+    mailboxes = (normalize_phone(e.partition("@")[0]) for e in emails)  # many are named after the mobile number
     return {
-        "phones": tuple(sorted({phone.number for _, phone in normal_phones(record)})),
-        "emails": tuple(sorted({e for e in map(normalize_email, record.emails) if e})),
+        "phones": tuple(
+            sorted({p.number for _, p in normal_phones(record)} | {p.number for p in mailboxes if p and p.mobile})
+        ),
+        "emails": tuple(sorted(emails)),
         "addresses": tuple(addresses),
     }
 
@@ -180,7 +191,7 @@ def load_features(document: str | bytes) -> Features:
         raw[name] = PersonName(**raw[name]) if raw[name] else None
     raw["company"] = CompanyName(**raw["company"]) if raw["company"] else None
     raw["addresses"] = tuple(NormalAddress(**a) for a in raw["addresses"])
-    for name in ("strong", "documents", "broken", "masked", "phones", "emails"):
+    for name in (*_NUMBERS, "phones", "emails"):
         raw[name] = tuple(raw[name])
     raw["party_type"] = PartyType(raw["party_type"])
     return Features(**raw)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ecif.domain.records import PartyType
 from ecif.matching.types import Field, Level, Outcome
 
-POLICY_VERSION = "2026.11-1"
+POLICY_VERSION = "2026.11-2"
 
 SAME = frozenset({Level.EQUAL})
 COMPATIBLE = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
@@ -28,7 +28,8 @@ UNKNOWN = frozenset({Level.MISSING})
 AGREES = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
 CONFLICT = frozenset({Level.DIFFERENT})
 CLOSE = frozenset({Level.EQUAL, Level.NEAR})
-UNLIKE = frozenset({Level.DIFFERENT, Level.NEAR})
+MISTYPED = frozenset({Level.NEAR, Level.MISSING})
+"""A name one slip apart, or none at all: what an equal number needs one more fact for."""
 
 PERSON, ORGANIZATION = PartyType.PERSON, PartyType.ORGANIZATION
 
@@ -61,13 +62,16 @@ _ROWS = (
     _rule("O-N4S", ORGANIZATION, SEPARATE, "N4", "总分机构 head office and branch", kind=CONFLICT),
     # Persons: a strong identifier
     _rule("P-ID", PERSON, AUTO, "M1", "同号同名 same number, compatible names", identifier=SAME, name=COMPATIBLE),
-    _rule("P-ID-PHONE", PERSON, AUTO, "M1", "同号, 姓名近似或缺失, 同电话 same number and phone, name mistyped or missing", identifier=SAME, name=frozenset({Level.NEAR, Level.MISSING}), phone=AGREES),
-    _rule("P-ID-ADDR", PERSON, AUTO, "M1", "同号, 姓名近似或缺失, 同住址 same number and address, name mistyped or missing", identifier=SAME, name=frozenset({Level.NEAR, Level.MISSING}), address=SAME),
+    _rule("P-ID-PHONE", PERSON, AUTO, "M1", "同号, 姓名近似或缺失, 同电话 same number and phone, name mistyped or missing", identifier=SAME, name=MISTYPED, phone=AGREES),
+    _rule("P-ID-ADDR", PERSON, AUTO, "M1", "同号, 姓名近似或缺失, 同住址 same number and address, name mistyped or missing", identifier=SAME, name=MISTYPED, address=SAME),
+    _rule("P-ID-EMAIL", PERSON, AUTO, "M1", "同号, 姓名近似或缺失, 同邮箱 same number and e-mail, name mistyped or missing", identifier=SAME, name=MISTYPED, email=SAME),
     # Persons: several independent facts, no contradiction
     _rule("P-DOC", PERSON, AUTO, "M4", "同证件, 同名, 同生日 same document, name and birth date", document=SAME, name=SPELLING, birth=SAME),
     _rule("P-DOC-PHONE", PERSON, AUTO, "M4", "同证件, 同名, 同电话 same document, name and phone", document=SAME, name=SPELLING, phone=SAME, birth=OPEN),
     _rule("P-DOC-ADDR", PERSON, AUTO, "M4", "同证件, 同名, 同住址 same document, name and address", document=SAME, name=SPELLING, address=SAME, birth=OPEN),
     _rule("P-DOC-GENDER", PERSON, AUTO, "M4", "同证件, 同名, 同性别 same document, name and gender", document=SAME, name=SPELLING, gender=SAME, birth=OPEN),
+    _rule("P-DOC-PART-PHONE", PERSON, AUTO, "M4", "同证件, 姓名相容, 同独用电话 same document, name hidden or in part, a phone of nobody else", document=SAME, name=COMPATIBLE, phone=SAME, birth=OPEN),
+    _rule("P-DOC-PART-ADDR", PERSON, AUTO, "M4", "同证件, 姓名相容, 同住址 same document, name hidden or in part, same address", document=SAME, name=COMPATIBLE, address=SAME, birth=OPEN),
     _rule("P-SLIP", PERSON, AUTO, "M4", "同错号, 同名, 同生日 same wrong number, name and birth date", broken_number=SAME, name=SPELLING, birth=SAME),
     _rule("P-NB-PHONE", PERSON, AUTO, "M5", "同名, 同生日, 同电话 same name, birth date and phone", name=SPELLING, birth=SAME, phone=AGREES, broken_number=OPEN, masked_number=OPEN),
     _rule("P-NB-MASK", PERSON, AUTO, "M5", "同名, 同生日, 掩码号码相符 same name and birth date, masked number fits", name=SPELLING, birth=SAME, masked_number=AGREES),
@@ -79,18 +83,28 @@ _ROWS = (
     _rule("P-NP-ADDR", PERSON, AUTO, "M5", "同名, 同电话, 同住址 same name, phone and address", name=SPELLING, phone=AGREES, address=SAME, birth=UNKNOWN, gender=OPEN, broken_number=OPEN, masked_number=OPEN),
     _rule("P-NP-EMAIL", PERSON, AUTO, "M5", "同名, 同电话, 同邮箱 same name, phone and e-mail", name=SPELLING, phone=SAME, email=SAME, birth=UNKNOWN, gender=OPEN, broken_number=OPEN, masked_number=OPEN),
     _rule("P-N-MASK", PERSON, AUTO, "M5", "同名, 同性别, 掩码号码相符 same name and gender, masked number fits", name=SPELLING, gender=SAME, masked_number=AGREES, birth=OPEN),
+    _rule("P-MASK-PHONE", PERSON, AUTO, "M6", "姓名相容, 掩码号码相符, 同独用电话 name hidden or Latin, masked number fits, a phone of nobody else", name=COMPATIBLE, masked_number=AGREES, phone=SAME, birth=OPEN),
+    _rule("P-MASK-BIRTH", PERSON, AUTO, "M6", "姓名相容, 掩码号码相符, 同生日 name hidden or Latin, masked number fits, same birth date", name=COMPATIBLE, masked_number=AGREES, birth=SAME, gender=OPEN),
+    _rule("P-MASK-ADDR", PERSON, AUTO, "M6", "姓名相容, 掩码号码相符, 同住址 name hidden or Latin, masked number fits, same address", name=COMPATIBLE, masked_number=AGREES, address=SAME, birth=OPEN),
     _rule("P-NP", PERSON, AUTO, "M5", "同名, 同性别, 同一独用电话 same name and gender, a phone of nobody else", name=SPELLING, phone=SAME, gender=SAME, birth=UNKNOWN, broken_number=OPEN, masked_number=OPEN),
+    _rule("P-NE", PERSON, AUTO, "M5", "同名, 同性别, 同一独用邮箱 same name and gender, an e-mail of nobody else", name=SPELLING, email=SAME, gender=SAME, birth=UNKNOWN, broken_number=OPEN, masked_number=OPEN),
     _rule("P-NA", PERSON, AUTO, "M5", "同名, 同性别, 同一户住址 same name, gender and flat", name=SPELLING, address=SAME, gender=SAME, birth=frozenset({Level.MISSING, Level.NEAR}), broken_number=OPEN, masked_number=OPEN),
     _rule("P-PART", PERSON, AUTO, "M6", "姓名相容, 同生日, 同性别, 同一独用电话 name hidden or Latin, same birth date and gender, a phone of nobody else", name=COMPATIBLE, birth=SAME, gender=SAME, phone=SAME, broken_number=OPEN, masked_number=OPEN),
     _rule("P-PART-ADDR", PERSON, AUTO, "M6", "姓名相容, 同一独用电话, 同住址 name hidden or Latin, a phone of nobody else, same address", name=COMPATIBLE, phone=SAME, address=SAME, birth=UNKNOWN, gender=OPEN, broken_number=OPEN, masked_number=OPEN),
+    _rule("P-PART-EMAIL", PERSON, AUTO, "M6", "姓名相容, 同生日, 同性别, 同一独用邮箱 name hidden or Latin, same birth date and gender, an e-mail of nobody else", name=COMPATIBLE, birth=SAME, gender=SAME, email=SAME, broken_number=OPEN, masked_number=OPEN),
     # Persons: questions for a steward
     _rule("P-ID-NAME", PERSON, REVIEW, "M2", "同号不同名 same number, other name", identifier=SAME),
     _rule("P-DOC-NAME", PERSON, REVIEW, "M4", "同证件, 其他不足 same document, the rest does not suffice", document=SAME, name=COMPATIBLE),
+    _rule("P-DOC-OTHER", PERSON, REVIEW, "M4", "同证件, 同生日, 姓名不同 same document and birth date, other name", document=SAME, birth=SAME),
     _rule("P-TYPO", PERSON, REVIEW, "M5", "同名, 同生日, 号码一位之差 same name and birth date, number mistyped", broken_number=frozenset({Level.NEAR}), name=SPELLING, birth=SAME),
     _rule("P-NEAR", PERSON, REVIEW, "M5", "姓名近似, 同生日, 同电话 name mistyped, same birth date and phone", name=frozenset({Level.NEAR}), birth=SAME, phone=AGREES, gender=OPEN),
     _rule("P-PART-FAMILY", PERSON, REVIEW, "M6", "姓名相容, 同生日, 同电话 name hidden or Latin, same birth date and phone", name=COMPATIBLE, birth=SAME, phone=AGREES),
+    _rule("P-NONAME", PERSON, REVIEW, "M6", "无姓名, 同生日, 同独用电话 no name, same birth date, a phone of nobody else", name=UNKNOWN, birth=SAME, phone=SAME),
     # Organisations
     _rule("O-ID", ORGANIZATION, AUTO, "M1", "同代码同名 same code, compatible names", identifier=SAME, name=COMPATIBLE),
+    _rule("O-ID-REP", ORGANIZATION, AUTO, "M1", "同代码, 名称近似或缺失, 同法人 same code and representative, name mistyped, changed in part or missing", identifier=SAME, name=MISTYPED, legal_representative=SAME),
+    _rule("O-ID-PHONE", ORGANIZATION, AUTO, "M1", "同代码, 名称近似或缺失, 同电话 same code and phone, name mistyped, changed in part or missing", identifier=SAME, name=MISTYPED, phone=AGREES),
+    _rule("O-ID-ADDR", ORGANIZATION, AUTO, "M1", "同代码, 名称近似或缺失, 同地址 same code and address, name mistyped, changed in part or missing", identifier=SAME, name=MISTYPED, address=SAME),
     _rule("O-DOC", ORGANIZATION, AUTO, "M4", "同登记号, 同名 same registration number and name", document=SAME, name=SPELLING),
     _rule("O-FACTS", ORGANIZATION, AUTO, "M5", "同名, 同法人, 同电话 same name, representative and phone", name=SPELLING, legal_representative=SAME, phone=AGREES, broken_number=OPEN),
     _rule("O-FACTS-ADDR", ORGANIZATION, AUTO, "M5", "同名, 同法人, 同地址 same name, representative and address", name=SPELLING, legal_representative=SAME, address=SAME, broken_number=OPEN),
