@@ -66,8 +66,10 @@ def decide(a: Features, b: Features, shared: Shared = NOTHING_SHARED) -> Decisio
     Args:
         shared: values that parties of several names hold, and of how many names.
     """
-    if a.party_type is not b.party_type or a.quarantined or b.quarantined:
+    if a.party_type is not b.party_type:
         return Decision(Outcome.SEPARATE, "N4", "PARTY_TYPE", 0, ())
+    if a.quarantined or b.quarantined:
+        return Decision(Outcome.SEPARATE, "N4", "QUARANTINED", 0, ())
     pair = _Pair(a, b, shared)
     for rule in RULES_OF[a.party_type]:
         if pair.holds(rule):
