@@ -10,7 +10,7 @@ import yaml
 from people import citizen, record
 
 from ecif.domain.identifiers import IdentifierKind
-from ecif.domain.records import Identifier, PartyRecord, PartyType, RelatedParty, RelationType
+from ecif.domain.records import PartyRecord, PartyType, RelatedParty, RelationType
 from ecif.matching.decision import decide
 from ecif.matching.features import features_of
 from ecif.matching.keys import match_keys
