@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 from conftest import empty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from people import citizen, deliver, golden, parties, record, scalar
+from people import NOW, citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine, text
 
 from ecif.db import run_transaction
@@ -136,7 +136,7 @@ def test_rebuild_gives_what_is_stored(
     with server.begin() as connection:
         for table in data.draw(st.sets(st.sampled_from(DERIVED))):
             connection.execute(text(f"TRUNCATE {table}"))
-    report = run_transaction(server, lambda s: rebuild(s, Context(datetime.now(UTC), "test", digests)))
+    report = run_transaction(server, lambda s: rebuild(s, Context(NOW, "test", digests)))
     assert (report.records, report.changed) == (len(bank), 0)
     assert _derived(server) == before
     assert golden(server) == documents
