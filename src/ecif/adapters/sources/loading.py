@@ -52,14 +52,15 @@ def load_file(
         SourceFileError: the file as a whole cannot be read.
         DatabaseError: the database cannot be used.
     """
-    source = SourceFile(path, delimiter=contract.delimiter, required=Mapper.required(contract))
+    source = SourceFile(path, delimiter=contract.delimiter, required=contract.columns)
     report = LoadReport(contract.system)
+    file_name = path.name.encode("utf-8", "replace").decode()  # a name on disk may be no text
     try:
         mapper = Mapper(contract, source.columns)
-        load_id = run_transaction(engine, lambda s: open_load(s, _context(digests), contract.system, path.name))
+        load_id = run_transaction(engine, lambda s: open_load(s, _context(digests), contract.system, file_name))
         done = 0
         for records, rejections in _chunks(source, mapper):
-            _load_chunk(engine, digests, path.name, load_id, records, rejections, report)
+            _load_chunk(engine, digests, file_name, load_id, records, rejections, report)
             advance(source.bytes_read - done)
             done = source.bytes_read
         run_transaction(engine, lambda s: close_load(s, _context(digests), load_id))
