@@ -115,6 +115,10 @@ def test_a_row_typed_into_a_cell_does_not_become_a_record(tmp_path: Path) -> Non
     assert (found.code, found.raw) == ("ROW_IN_CELL", text)
 
 
+def test_a_cell_may_hold_any_line_break(tmp_path: Path) -> None:
+    assert brief(read(tmp_path, HEADER + b'1,2,3,"\n\r \r\n"')) == [(2, ["1", "2", "3", "\n\r \r\n"])]
+
+
 def test_a_quote_may_stay_open_for_some_lines_only(tmp_path: Path) -> None:
     cell = "\n" * (ROW_LINES_MAX - 1)
     assert brief(read(tmp_path, HEADER + f'1,"{cell}",3,4'.encode())) == [(2, ["1", cell, "3", "4"])]

@@ -187,7 +187,7 @@ class SourceFile:
         """
         text = b"".join(lines).decode(self.encoding)
         inner = lines[1:] if "\n" not in cells[0] else ()
-        if any(len(next(csv.reader([self._text(i)], delimiter=self.delimiter), ())) == self.width for i in inner):
+        if any(map(self._looks_whole, inner)):
             return reject(
                 line,
                 "ROW_IN_CELL",
@@ -197,6 +197,12 @@ class SourceFile:
                 text,
             )
         return Row(line, cells, text.rstrip("\r\n"))
+
+    def _looks_whole(self, line: bytes) -> bool:
+        try:
+            return len(next(csv.reader([self._text(line)], delimiter=self.delimiter), ())) == self.width
+        except csv.Error:
+            return False
 
 
 def _is_utf8(line: bytes, at_least: str = "") -> bool:
