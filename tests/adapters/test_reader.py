@@ -96,6 +96,14 @@ def test_a_rejection_tells_line_reason_and_text(tmp_path: Path) -> None:
     assert "张" not in repr(found)
 
 
+@pytest.mark.parametrize(("bad", "code"), [("\x00", "NUL_BYTE"), ("\udcff", "ENCODING")])
+def test_a_row_of_several_lines_is_rejected_whole(tmp_path: Path, bad: str, code: str) -> None:
+    row = f'1,"2\n2{bad}",3,4\n'.encode(errors="surrogateescape")
+    (found, good) = read(tmp_path, HEADER + row + GOOD)
+    assert isinstance(found, Rejection) and isinstance(good, Row)
+    assert (found.code, found.raw.count("\n"), found.raw[-4:]) == (code, 1, ",3,4")
+
+
 def test_stray_quotes_far_apart_do_not_make_one_row_of_what_is_between(tmp_path: Path) -> None:
     rows = [GOOD] * 12
     rows[2], rows[9] = b'1,"2,3,4', b'1,2",3,4'

@@ -28,11 +28,12 @@ class SourceFileError(Exception):
     """A file that cannot be loaded at all; the text says which, why, and what to do."""
 
 
-class _BadRow(Exception):
-    """Lines that are no row: a stable code, and why, in Chinese and English."""
-
-    def __init__(self, code: str, zh: str, en: str) -> None:
-        self.code, self.zh, self.en = code, zh, en
+Fault = tuple[str, str, str]
+"""Why lines are no row: a stable code, 原因, the reason."""
+_CSV: Fault = ("CSV", "不符合 RFC 4180 (引号未闭合?)", "not a row of RFC 4180 (a quote that stays open?)")
+_ROW_IN_CELL: Fault = ("ROW_IN_CELL", "单元格内含有整行 (引号未闭合?)", "a cell holds a row (a quote that stays open?)")
+_TOO_LONG: Fault = ("TOO_LONG", f"行超过 {ROW_BYTES_MAX} 字节", f"the line is over {ROW_BYTES_MAX} bytes")
+_NUL_BYTE: Fault = ("NUL_BYTE", "含有空字节", "holds a NUL byte")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +143,17 @@ class SourceFile:
         line, lines = self._line, [first]
         try:
             cells = next(csv.reader(self._texts(lines), delimiter=self.delimiter, strict=True))
-            if len(cells) != self.width:
-                raise _BadRow(
-                    "RAGGED_ROW",
-                    f"应有 {self.width} 列, 实有 {len(cells)} 列",
-                    f"{len(cells)} cells where the header has {self.width}",
-                )
         except csv.Error:
-            bad = _BadRow("CSV", "不符合 RFC 4180 (引号未闭合?)", "not a row of RFC 4180 (a quote that stays open?)")
-        except _BadRow as error:
-            bad = error
+            fault = _CSV
         else:
-            return self._whole(line, cells, lines)
+            if len(cells) == self.width:
+                return self._whole(line, cells, lines)
+            fault = ("RAGGED_ROW", f"应有 {self.width} 列, 实有 {len(cells)} 列",
+                     f"{len(cells)} cells where the header has {self.width}")  # fmt: skip
         self._line -= len(lines) - 1
         self._back.extendleft(reversed(lines[1:]))
-        return reject(line, bad.code, "", bad.zh, bad.en, first.decode(self.encoding, "backslashreplace"))
+        code, zh, en = self._fault(first) or fault
+        return reject(line, code, "", zh, en, self._text(first))
 
     def _texts(self, lines: list[bytes]) -> Iterator[str]:
         """The first line, and as many more, within bounds, as the CSV reader asks for while a quote is open."""
@@ -169,34 +166,40 @@ class SourceFile:
             yield self._text(line)
 
     def _text(self, line: bytes) -> str:
-        if len(line) > ROW_BYTES_MAX:
-            raise _BadRow("TOO_LONG", f"行超过 {ROW_BYTES_MAX} 字节", f"the line is over {ROW_BYTES_MAX} bytes")
-        if b"\x00" in line:
-            raise _BadRow("NUL_BYTE", "含有空字节", "holds a NUL byte")
-        try:
-            if self.encoding != "utf-8" and not line.isascii() and _is_utf8(line, at_least="\u0800"):
-                raise UnicodeError  # it would decode, to other characters
-            return line.decode(self.encoding)
-        except UnicodeError:
-            raise _BadRow("ENCODING", f"不是 {self.encoding} 编码", f"not {self.encoding} text") from None
+        return line.decode(self.encoding, "backslashreplace")
 
     def _whole(self, line: int, cells: list[str], lines: list[bytes]) -> Row | Rejection:
-        """A row with as many cells as the header. If one of its cells holds whole rows, it is rejected with all its text:
+        """A row with as many cells as the header. One that holds whole rows in a cell is rejected with all its text:
 
         maybe two rows each have a stray quote, maybe somebody typed a row into an address; nobody can tell.
         """
-        text = b"".join(lines).decode(self.encoding)
-        inner = lines[1:] if "\n" not in cells[0] else ()
-        if any(map(self._looks_whole, inner)):
-            return reject(
-                line,
-                "ROW_IN_CELL",
-                "",
-                "单元格内含有整行 (引号未闭合?)",
-                "a cell holds a row (a quote stays open?)",
-                text,
-            )
+        fault = next(filter(None, map(self._fault, lines)), None)
+        if "\n" not in cells[0] and any(map(self._looks_whole, lines[1:])):
+            fault = fault or _ROW_IN_CELL
+        text = self._text(b"".join(lines))
+        if fault:
+            code, zh, en = fault
+            return reject(line, code, "", zh, en, text)
         return Row(line, cells, text.rstrip("\r\n"))
+
+    def _fault(self, line: bytes) -> Fault | None:
+        if len(line) > ROW_BYTES_MAX:
+            return _TOO_LONG
+        if b"\x00" in line:
+            return _NUL_BYTE
+        if line.isascii() or self._is_of_this_encoding(line):
+            return None
+        return "ENCODING", f"不是 {self.encoding} 编码", f"not {self.encoding} text"
+
+    def _is_of_this_encoding(self, line: bytes) -> bool:
+        """Most UTF-8 would decode as GB 18030 too, to other characters."""
+        if self.encoding == "utf-8":
+            return _is_utf8(line)
+        try:
+            line.decode(self.encoding)
+        except UnicodeDecodeError:
+            return False
+        return not _is_utf8(line, at_least="\u0800")
 
     def _looks_whole(self, line: bytes) -> bool:
         try:
