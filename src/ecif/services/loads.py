@@ -60,7 +60,7 @@ def analyze(session: Session) -> None:
 def keep_rejects(
     session: Session, context: Context, load_id: int, system: str, file_name: str, rejections: Sequence[Rejection]
 ) -> None:
-    """Stores rows that were not accepted; the same row of the same system is kept once."""
+    """Stores rows that were not accepted; a file that comes again brings none twice, two equal rows of it are two."""
     columns = (
         "load_id", "system", "file_name", "line", "code", "field", "message_zh", "message_en", "raw", "fingerprint",
         "rejected_at",
@@ -74,7 +74,9 @@ def keep_rejects(
 
 
 def _fingerprint(rejection: Rejection) -> bytes:
-    return blake2b(f"{rejection.code}|{rejection.field}|{rejection.raw}".encode(), digest_size=16).digest()
+    return blake2b(
+        f"{rejection.line}|{rejection.code}|{rejection.field}|{rejection.raw}".encode(), digest_size=16
+    ).digest()
 
 
 def list_rejects(session: Session, *, system: str | None = None, limit: int | None = None) -> Iterator[Reject]:

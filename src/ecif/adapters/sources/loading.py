@@ -55,13 +55,14 @@ def load_file(
         DatabaseError: the database cannot be used.
     """
     report, done = LoadReport(contract.system), 0
-    required = Mapper.required(contract)
-    with closing(SourceFile(path, delimiter=contract.delimiter, required=required)) as source, _seldom_collected():
+    file_name = path.name.encode("utf-8", "replace").decode()  # a name on disk may be no text
+    opened = SourceFile(path, delimiter=contract.delimiter, required=contract.columns)
+    with closing(opened) as source, _seldom_collected():
         mapper = Mapper(contract, source.columns)
-        load_id = run_transaction(engine, lambda s: open_load(s, _context(digests), contract.system, path.name))
+        load_id = run_transaction(engine, lambda s: open_load(s, _context(digests), contract.system, file_name))
         planned, unplanned = run_transaction(engine, planned_records), 0
         for records, rejections in _chunks(source, mapper):
-            _load_chunk(engine, digests, path.name, load_id, records, rejections, report)
+            _load_chunk(engine, digests, file_name, load_id, records, rejections, report)
             unplanned += len(records)
             if unplanned > planned:  # the tables have doubled
                 run_transaction(engine, analyze)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Any, TypeVar
-
-import orjson
+from typing import TypeVar
 
 from ecif.adapters.sources.contract import AccountsColumn, CodeColumn, Contract, IdentifierColumns
 from ecif.adapters.sources.reader import Row, reject
@@ -24,7 +24,7 @@ from ecif.domain.records import (
     Rejection,
     RelatedParty,
 )
-from ecif.domain.text import compact, visible
+from ecif.domain.text import clean, compact, visible
 
 T = TypeVar("T")
 
@@ -32,8 +32,14 @@ CHINA = timezone(timedelta(hours=8))
 """Business dates are China Standard Time, which has had no daylight saving since 1991."""
 ACCOUNTS_MAX = 200
 KEY_MAX = 64
-_FLOOR = datetime(1970, 1, 1, tzinfo=UTC)
-"""Business time of a record whose source gives none: any other version of it is newer."""
+CODE_MAX = 40
+DATE_MAX = 40
+_FLOOR, _CEILING = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""Business times outside are no times but low and high values (0001-01-01, 9999-12-31), after which nothing would ever be
+newer or older. The floor is that of a record whose source gives none: any other version of it is newer."""
+_SEPARATED = re.compile(r"(?:%[A-Za-z][^%]+)*(?:%[A-Za-z])?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character, which JSON can spell and nothing can store."""
 
 
 class _Cells:
@@ -46,15 +52,19 @@ class _Cells:
         self.findings: list[Finding] = []
 
     def raw(self, column: str | None) -> str:
-        place = self._columns.get(column) if column else None
-        return "" if place is None else self._cells[place]
+        return self._cells[self._columns[column]] if column else ""
 
     def code(self, column: str | None) -> str:
         return compact(self.raw(column))
 
-    def text(self, column: str | None) -> str:
-        value = visible(self.raw(column))
-        if len(value) <= self._length_max:
+    def short(self, column: str | None) -> str:
+        return self._within(CODE_MAX, self.code(column), column)
+
+    def text(self, column: str | None, most: int | None = None) -> str:
+        return self._within(most or self._length_max, visible(self.raw(column)), column)
+
+    def _within(self, most: int, value: str, column: str | None) -> str:
+        if len(value) <= most:
             return value
         self.find("TOO_LONG", column)
         return ""
@@ -68,13 +78,8 @@ class Mapper:
 
     def __init__(self, contract: Contract, columns: Mapping[str, int]) -> None:
         self.contract, self.columns = contract, columns
-        self._date_forms = [(f, len(datetime(2000, 1, 1).strftime(f))) for f in contract.dates]
+        self._date_forms = [_date_form(form) for form in contract.dates]
         self._dates: dict[str, datetime | None] = {}
-
-    @staticmethod
-    def required(contract: Contract) -> tuple[str, ...]:
-        """The columns without which no row can be accepted."""
-        return (contract.key, contract.party_type.column, contract.name, contract.business_time[0])
 
     def map(self, row: Row) -> PartyRecord | Rejection:
         """The record of a row, or why it has none. Only what names a party or its kind is essential."""
@@ -108,7 +113,7 @@ class Mapper:
             phones=tuple(Phone(p.kind, t) for p in contract.phones if (t := cells.text(p.column))),
             addresses=tuple(Address(a.kind, t) for a in contract.addresses if (t := cells.text(a.column))),
             emails=tuple(t for column in contract.emails if (t := cells.text(column))),
-            postcode=cells.code(contract.postcode)[:20],
+            postcode=cells.short(contract.postcode),
             employer=cells.text(contract.employer),
             occupation=_coded(cells, contract.occupation),
             education=_coded(cells, contract.education),
@@ -116,7 +121,7 @@ class Mapper:
             related=tuple(self._related(cells)),
             accounts=self._accounts(cells),
             legal_entity=contract.legal_entity,
-            branch=cells.code(contract.branch)[:40],
+            branch=cells.short(contract.branch),
             opened_on=opened.date() if opened else None,
             status=self._status(cells),
             findings=tuple(cells.findings),
@@ -125,35 +130,30 @@ class Mapper:
     def _business_time(self, cells: _Cells) -> datetime:
         for column in self.contract.business_time:
             moment = self._moment(cells, column)
-            if moment:
+            if moment and _FLOOR <= moment < _CEILING:
                 return moment.astimezone(UTC)
+            if moment:
+                cells.find("BAD_DATE", column)
         cells.find("NO_BUSINESS_TIME", self.contract.business_time[0])
         return _FLOOR
 
     def _moment(self, cells: _Cells, column: str | None) -> datetime | None:
-        """A date or time in China Standard Time. Impossible ones are findings."""
-        raw = cells.raw(column)
-        if not raw or raw.isspace():
-            return None
-        if raw not in self._dates:
-            if len(self._dates) > 100_000:
-                self._dates.clear()
-            self._dates[raw] = self._parse(raw)
-        moment = self._dates[raw]
-        if moment is None:
+        """A date or time, in China Standard Time unless it says otherwise. Impossible ones are findings."""
+        text = cells.code(column)
+        moment = self._parse(text)
+        if text and moment is None:
             cells.find("BAD_DATE", column)
         return moment
 
-    def _parse(self, raw: str) -> datetime | None:
-        packed = compact(raw)
-        for form, length in self._date_forms:
-            wanted = form.replace(" ", "")
-            if len(packed) == length - (" " in form):
-                try:
-                    return datetime.strptime(packed, wanted).replace(tzinfo=CHINA)
-                except ValueError:
-                    continue
-        return None
+    def _parse(self, text: str) -> datetime | None:
+        """The moment that a text without spaces names. Texts are remembered: a file has few different dates."""
+        if len(text) > DATE_MAX:
+            return None
+        if text not in self._dates:
+            if len(self._dates) > 100_000:
+                self._dates.clear()
+            self._dates[text] = _parse(text, self._date_forms)
+        return self._dates[text]
 
     def _date(self, cells: _Cells, column: str | None) -> date | None:
         moment = self._moment(cells, column)
@@ -177,42 +177,76 @@ class Mapper:
     def _related(self, cells: _Cells) -> Iterator[RelatedParty]:
         for related in self.contract.related:
             name = cells.text(related.name)
-            if name:
-                columns = (related.identifier,) if related.identifier else ()
-                yield RelatedParty(related.relation, name, next(self._identifiers(cells, columns), None))
+            columns = (related.identifier,) if related.identifier else ()
+            identifier = next(self._identifiers(cells, columns), None)
+            if name or identifier:
+                yield RelatedParty(related.relation, name, identifier)
 
     def _accounts(self, cells: _Cells) -> tuple[Account, ...]:
         columns = self.contract.accounts
-        raw = cells.raw(columns.column).strip() if columns else ""
-        if not columns or not raw:
+        if columns is None:
             return ()
-        try:
-            entries = _entries(raw, columns)[:ACCOUNTS_MAX]
-            return tuple(a for a in (self._account(cells, e, columns) for e in entries) if a)
-        except (orjson.JSONDecodeError, TypeError, AttributeError):
+        entries = _entries(cells.raw(columns.column), columns)
+        if entries is None:
             cells.find("BAD_ACCOUNTS", columns.column)
             return ()
+        if len(entries) > ACCOUNTS_MAX:
+            cells.find("TOO_MANY_ACCOUNTS", columns.column)
+        return tuple(a for a in (self._account(cells, e, columns) for e in entries[:ACCOUNTS_MAX]) if a)
 
-    def _account(self, cells: _Cells, entry: Mapping[int | str, Any], columns: AccountsColumn) -> Account | None:
-        number = compact(str(entry.get(columns.number) or ""))
+    def _account(self, cells: _Cells, entry: object, columns: AccountsColumn) -> Account | None:
+        number = _member(entry, columns.number)
         if not number or len(number) > KEY_MAX:
             cells.find("BAD_ACCOUNT", columns.column)
             return None
-        kind_code = compact(str(entry.get(columns.kind.part) or "")) if columns.kind.part is not None else ""
-        kind = columns.kind.codes.get(kind_code) or (kind_code if columns.kind.open else "") or columns.kind.default
-        status = columns.status.codes.get(compact(str(entry.get(columns.status.part) or "")))
+        code = _member(entry, columns.kind.part)
+        kind = columns.kind.codes.get(code) or (code if columns.kind.open and len(code) <= CODE_MAX else "")
+        if code and not kind:
+            cells.find("UNKNOWN_CODE", columns.column)
+        status = columns.status.codes.get(_member(entry, columns.status.part))
         if status is None:
             cells.find("UNKNOWN_CODE", columns.column)
-        opened = self._parse(str(entry.get(columns.opened_on) or "")) if columns.opened_on is not None else None
-        return Account(number, kind[:40], status or AccountStatus.NORMAL, opened.date() if opened else None)
+        day = _member(entry, columns.opened_on)
+        opened = self._parse(day)
+        if day and opened is None:
+            cells.find("BAD_DATE", columns.column)
+        kept = status or AccountStatus.NORMAL
+        return Account(number, kind or columns.kind.default, kept, opened.date() if opened else None)
 
 
-def _entries(raw: str, columns: AccountsColumn) -> list[Mapping[int | str, Any]]:
-    """The entries of an accounts cell, each by position or by JSON member."""
-    if columns.items is None:
-        parsed = orjson.loads(raw)
-        return [dict(entry) for entry in parsed] if isinstance(parsed, list) else []
-    return [dict(enumerate(item.split(columns.parts))) for item in raw.split(columns.items) if item.strip()]
+def _date_form(form: str) -> tuple[str, int]:
+    """A format as it stands in texts without spaces, and the length of its texts; 0 if it has separators to go by."""
+    wanted = form.replace(" ", "")
+    loose = wanted == form and _SEPARATED.fullmatch(wanted.removesuffix("%z"))
+    return wanted, 0 if loose else len(datetime(2000, 1, 1, tzinfo=CHINA).strftime(wanted))
+
+
+def _parse(text: str, forms: Iterable[tuple[str, int]]) -> datetime | None:
+    for form, length in forms:
+        if length in (0, len(text)):
+            try:
+                moment = datetime.strptime(text, form)
+            except ValueError:
+                continue
+            return moment if moment.tzinfo else moment.replace(tzinfo=CHINA)
+    return None
+
+
+def _entries(raw: str, columns: AccountsColumn) -> list[object] | None:
+    """The entries of an accounts cell, each by position or by JSON member; None if it is neither a list nor an object."""
+    if columns.items is not None:
+        return [dict(enumerate(i.split(columns.parts))) for i in clean(raw).split(columns.items) if i.strip()]
+    try:
+        parsed = json.loads(visible(raw) or "[]", parse_int=str, parse_float=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+    return [parsed] if isinstance(parsed, dict) else parsed if isinstance(parsed, list) else None
+
+
+def _member(entry: object, part: int | str | None) -> str:
+    """One part of an account. Only texts are any good: whole numbers were read as texts, digit by digit."""
+    value = entry.get(part) if isinstance(entry, dict) and part is not None else None
+    return compact(value) if isinstance(value, str) and not _SURROGATE.search(value) else ""
 
 
 def _look_up(cells: _Cells, column: str, codes: Mapping[str, T]) -> T | None:
@@ -226,12 +260,12 @@ def _coded(cells: _Cells, column: CodeColumn | None) -> str:
     """A code's meaning; a column without codes gives its text."""
     if column is None:
         return ""
-    if not column.codes:
-        return cells.text(column.column)[:40]
-    code = cells.code(column.column)
+    if not column.codes and not column.open:
+        return cells.text(column.column, CODE_MAX)
+    code = cells.short(column.column)
     if code and code not in column.codes and not column.open:
         cells.find("UNKNOWN_CODE", column.column)
-    return (column.codes.get(code, code if column.open else "") or "")[:40]
+    return column.codes.get(code, code if column.open else "") or ""
 
 
 def _kind(cells: _Cells, column: IdentifierColumns) -> IdentifierKind | None:
