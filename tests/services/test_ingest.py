@@ -6,9 +6,11 @@ from datetime import date
 from people import citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine
 
+from ecif.db import transaction
 from ecif.domain.identifiers import IdentifierKind
-from ecif.domain.records import PartyType
+from ecif.domain.records import Account, AccountStatus, PartyType
 from ecif.services.context import KeyDigests
+from ecif.services.customers import find, search_keys
 from ecif.services.ingest import Fate
 
 ID_A, ID_B = citizen(1), citizen(3)
@@ -169,3 +171,34 @@ def test_events_count_without_gap_and_name_no_values(engine: Engine, digests: Ke
     )
     documents = scalar(engine, "SELECT string_agg(document, '') FROM outbox_event")
     assert "张三丰" not in documents and ID_A not in documents and "1391234567" not in documents
+
+
+def test_versions_count_what_was_said_and_the_record_names_its_newest(engine: Engine, digests: KeyDigests) -> None:
+    first, second, third = (record("core", "1", "张三丰", id=ID_A, phone=f"1391234567{n}", day=n) for n in range(3))
+    assert deliver(engine, digests, first, first).fates == [Fate.CREATED, Fate.UNCHANGED]
+    assert deliver(engine, digests, third, second).fates == [Fate.UPDATED, Fate.HISTORY]
+    assert scalar(engine, "SELECT version FROM source_record") == 3
+    stored = "SELECT array_agg(version ORDER BY business_time) FROM source_record_version"
+    assert scalar(engine, stored) == [1, 2, 3]
+    deliver(engine, digests, second)
+    assert scalar(engine, stored) == [1, 2, 3]
+
+
+def test_a_corrected_party_type_keeps_the_number(engine: Engine, digests: KeyDigests) -> None:
+    deliver(engine, digests, record("core", "1", "张三丰小吃店"))
+    no = scalar(engine, "SELECT customer_no FROM party")
+    deliver(engine, digests, record("core", "1", "张三丰小吃店", party_type=PartyType.ORGANIZATION, day=1))
+    assert scalar(engine, "SELECT customer_no || party_type FROM party") == f"{no}ORGANIZATION"
+
+
+def test_a_masked_card_finds_nobody(engine: Engine, digests: KeyDigests) -> None:
+    cards = (
+        Account("622580******0002", "CREDIT", AccountStatus.NORMAL),
+        Account("6225800000000002", "DEBIT", AccountStatus.NORMAL),
+    )
+    deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, accounts=cards))
+    deliver(engine, digests, record("card", "2", "李四光", id=ID_B, accounts=cards[:1]))
+    with transaction(engine) as session:
+        found = [find(session, digests, search_keys(account=card.number)) for card in cards]
+    assert [len(nos) for nos in found] == [0, 1]
+    assert scalar(engine, "SELECT count(*) FROM account WHERE digest IS NULL") == 2

@@ -11,7 +11,10 @@ from stdnum import luhn
 from ecif.domain.records import PartyType
 
 TYPE_DIGITS = {PartyType.PERSON: "1", PartyType.ORGANIZATION: "2"}
-"""3 (financial institution 同业) and 9 (group 集团) are reserved."""
+"""Of the type at issue: a party whose source corrects its type keeps its number.
+
+3 (financial institution 同业) and 9 (group 集团) are reserved.
+"""
 
 SEQUENCE_MAX = 10**10 - 1
 

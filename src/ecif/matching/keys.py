@@ -6,10 +6,11 @@ every rule of the rule table needs a key that its agreeing facts imply.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ecif.domain.records import PartyType
+from ecif.domain.records import Account, PartyType
 from ecif.matching.features import Features
 
 
@@ -89,7 +90,9 @@ def _name_keys(features: Features) -> list[Key]:
     return keys
 
 
-def lookup_keys(features: Features, accounts: tuple[str, ...]) -> frozenset[Key]:
-    """Keys for search only: the name, also as the source's Latin letters, and account numbers."""
+def lookup_keys(features: Features, accounts: Iterable[Account]) -> frozenset[Key]:
+    """Keys for search only: the name, also as the source's Latin letters, and account numbers that are whole."""
     names = {n.key for n in (features.company, features.person, features.latin) if n and n.key}
-    return frozenset({(KeyKind.NAME, n) for n in names} | {(KeyKind.ACCOUNT, a) for a in accounts})
+    return frozenset(
+        {(KeyKind.NAME, n) for n in names} | {(KeyKind.ACCOUNT, a.number) for a in accounts if not a.masked}
+    )

@@ -12,14 +12,17 @@ from ecif.models.base import Base, Code
 
 
 class Account(Base):
-    """That an account exists and through which record it belongs to a party. Never a transaction, never a balance."""
+    """That an account exists and through which record it belongs to a party. Never a transaction, never a balance.
+
+    ``digest`` finds it by its number; a number that the source masks has none.
+    """
 
     __tablename__ = "account"
     __table_args__ = (Index(None, "digest"),)
 
     record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"), primary_key=True)
     position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    digest: Mapped[UUID] = mapped_column(Uuid)
+    digest: Mapped[UUID | None] = mapped_column(Uuid)
     number: Mapped[str] = mapped_column(String(64))
     kind: Mapped[Code]
     status: Mapped[Code]

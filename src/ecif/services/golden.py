@@ -47,12 +47,14 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
         version = party.version + 1
         kind = "customer.created" if party.new else "customer.unmerged" if no in revived else "customer.updated"
         golden.append((no, version, document.decode(), context.now))
-        rows.append((no, body["status"], None, version, party.event_seq + 1, content_hash(document), context.now))
+        hash, seq = content_hash(document), party.event_seq + 1
+        rows.append((no, body["party_type"], body["status"], None, version, seq, hash, context.now))
         events.append(_event(context, party, kind, {"version": version, "changed": _paths(before.get(no), body)}))
     for no, survivor in sorted(assignment.merged.items()):
         party = assignment.parties[no]
         if party.merged_into != survivor:
-            rows.append((no, "MERGED", survivor, party.version, party.event_seq + 1, party.content_hash, context.now))
+            seq, hash = party.event_seq + 1, party.content_hash
+            rows.append((no, party.party_type, "MERGED", survivor, party.version, seq, hash, context.now))
             events.append(_event(context, party, "customer.merged", {"survivor": survivor}))
     _write(session, context, rows, golden, events)
     _compress(session, assignment)
@@ -104,7 +106,7 @@ def _write(
     golden: list[tuple[Any, ...]],
     events: list[tuple[Any, ...]],
 ) -> None:
-    columns = ("status", "merged_into", "version", "event_seq", "content_hash", "updated_at")
+    columns = ("party_type", "status", "merged_into", "version", "event_seq", "content_hash", "updated_at")
     update_rows(session, Party, "customer_no", columns, parties)
     insert_rows(session, GoldenRecord, ("customer_no", "version", "document", "recorded_at"), golden)
     insert_rows(session, OutboxEvent, ("customer_no", "seq", "type", "occurred_at", "document"), events)

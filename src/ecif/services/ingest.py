@@ -80,6 +80,7 @@ class _Item:
     document: bytes
     hash: bytes
     record_id: int = 0
+    version: int = 0
     fate: Fate = Fate.UNCHANGED
 
     @property
@@ -142,30 +143,28 @@ def _store(
     session: Session, context: Context, items: list[_Item], stored: dict[tuple[str, str], _Stored]
 ) -> list[_Item]:
     """Writes records and versions; returns the items that are now their record's newest version."""
-    by_name: dict[tuple[str, str], list[_Item]] = defaultdict(list)
-    for item in items:
-        by_name[item.name].append(item)
-    _insert_records(session, context, [group for name, group in by_name.items() if name not in stored])
+    groups = _by_record(items)
+    _insert_records(session, context, [group for name, group in groups.items() if name not in stored])
     newest: list[_Item] = []
-    for name, group in by_name.items():
-        old = stored.get(name)
-        best = max(group, key=lambda i: i.order)
+    for name, group in groups.items():
+        old, best = stored.get(name), group[-1]
         for item in group:
             item.record_id = old.id if old else best.record_id
             item.fate = Fate.HISTORY
         if old is None or best.order > old.order:
             best.fate = Fate.UPDATED if old else Fate.CREATED
             newest.append(best)
-    _insert_versions(session, context, items)
-    updated = [i for i in newest if i.fate is Fate.UPDATED]
-    _update_records(session, context, updated)
+    _insert_versions(session, context, list(groups.values()))
+    _update_records(session, context, [i for i in newest if i.fate is Fate.UPDATED])
     return newest
 
 
-_RECORD_COLUMNS = (
-    "system", "key", "party_type", "legal_entity", "branch", "version", "business_time", "content_hash", "document",
-    "received_at",
-)  # fmt: skip
+def _by_record(items: list[_Item]) -> dict[tuple[str, str], list[_Item]]:
+    """The items of each record from oldest to newest; the same said twice counts once."""
+    said: dict[tuple[str, str], dict[tuple[datetime, bytes], _Item]] = defaultdict(dict)
+    for item in items:
+        said[item.name].setdefault(item.order, item)
+    return {name: [group[order] for order in sorted(group)] for name, group in said.items()}
 
 
 def _record_row(context: Context, item: _Item) -> tuple[object, ...]:
@@ -175,7 +174,7 @@ def _record_row(context: Context, item: _Item) -> tuple[object, ...]:
 
 
 def _insert_records(session: Session, context: Context, groups: list[list[_Item]]) -> None:
-    best = [max(group, key=lambda i: i.order) for group in groups]
+    best = [group[-1] for group in groups]
     columns = (
         "system", "key", "version", "party_type", "legal_entity", "branch", "business_time", "content_hash", "document",
         "received_at",
@@ -187,15 +186,15 @@ def _insert_records(session: Session, context: Context, groups: list[list[_Item]
         item.record_id = by_name[item.name]
 
 
-def _insert_versions(session: Session, context: Context, items: list[_Item]) -> None:
-    ids = sorted({i.record_id for i in items})
+def _insert_versions(session: Session, context: Context, groups: list[list[_Item]]) -> None:
+    ids = [group[0].record_id for group in groups]
     last: dict[int, int] = {row.record_id: row.version for row in query(session, _NEWEST_VERSION, ids=ids)}
     rows = []
-    for item in items:
+    for item in (item for group in groups for item in group):
         record, delivery = item.delivery.record, item.delivery
-        number = last[item.record_id] = last.get(item.record_id, 0) + 1
+        item.version = last[item.record_id] = last.get(item.record_id, 0) + 1
         rows.append(
-            (item.record_id, number, record.business_time, item.hash, item.document.decode(), context.now,
+            (item.record_id, item.version, record.business_time, item.hash, item.document.decode(), context.now,
              delivery.load_id, delivery.line)
         )  # fmt: skip
     columns = (
@@ -205,8 +204,10 @@ def _insert_versions(session: Session, context: Context, items: list[_Item]) -> 
 
 
 def _update_records(session: Session, context: Context, items: list[_Item]) -> None:
-    columns = ("party_type", "legal_entity", "branch", "business_time", "content_hash", "document", "received_at")
-    rows = [(i.record_id, *_record_row(context, i)) for i in items]
+    columns = (
+        "version", "party_type", "legal_entity", "branch", "business_time", "content_hash", "document", "received_at",
+    )  # fmt: skip
+    rows = [(i.record_id, i.version, *_record_row(context, i)) for i in items]
     update_rows(session, SourceRecord, "id", columns, rows)
 
 
@@ -256,7 +257,7 @@ def write_derived(
     key_rows = [
         (context.digests.of(key), record_id, int(key[0]))
         for record_id, f in features.items()
-        for key in match_keys(f) | lookup_keys(f, tuple(a.number for a in records[record_id].accounts))
+        for key in match_keys(f) | lookup_keys(f, records[record_id].accounts)
     ]
     insert_rows(session, RecordKey, ("digest", "record_id", "kind"), key_rows)
     _write_accounts(session, context, records)
@@ -266,8 +267,8 @@ def write_derived(
 
 def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:
     rows = [
-        (record_id, n, context.digests.of((KeyKind.ACCOUNT, a.number)), a.number, a.kind, a.status.value, a.opened_on,
-         r.branch, r.legal_entity)
+        (record_id, n, None if a.masked else context.digests.of((KeyKind.ACCOUNT, a.number)), a.number, a.kind,
+         a.status.value, a.opened_on, r.branch, r.legal_entity)
         for record_id, r in records.items()
         for n, a in enumerate(r.accounts)
     ]  # fmt: skip
