@@ -162,6 +162,13 @@ def test_sixteen_loads_of_one_person_give_one_number(engine: Engine, digests: Ke
     assert scalar(engine, "SELECT count(*) FROM link WHERE ended_at IS NULL") == 16
 
 
+def test_the_same_record_by_sixteen_is_stored_once(engine: Engine, digests: KeyDigests) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda _: deliver(engine, digests, record("core", "1", "张三丰", id=ID_A)), range(16)))
+    assert sorted(fate for r in results for fate in r.fates) == [Fate.CREATED, *[Fate.UNCHANGED] * 15]
+    assert scalar(engine, "SELECT count(*) FROM source_record_version") == 1
+
+
 def test_events_count_without_gap_and_name_no_values(engine: Engine, digests: KeyDigests) -> None:
     for day in range(4):
         deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, phone=f"1391234567{day}", day=day))

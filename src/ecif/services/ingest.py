@@ -29,7 +29,7 @@ from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, update_rows
 
 _EXISTING = (
-    "SELECT r.id, r.system, r.key, r.version, r.business_time, r.content_hash FROM source_record r"
+    "SELECT r.id, r.system, r.key, r.business_time, r.content_hash FROM source_record r"
     " JOIN unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) USING (system, key)"
 )
 _OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
@@ -96,7 +96,6 @@ class _Item:
 @dataclass(frozen=True, slots=True)
 class _Stored:
     id: int
-    version: int
     business_time: datetime
     content_hash: bytes
 
@@ -108,13 +107,12 @@ class _Stored:
 def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -> Result:
     """Takes a batch of deliveries in, in the caller's transaction. Delivering the same again changes nothing."""
     items = [_item(d) for d in deliveries]
-    stored = _existing(session, items)
-    fresh = [i for i in items if not (i.name in stored and stored[i.name].order == i.order)]
+    fresh, _ = _unknown(session, items)
     if not fresh:
         return Result([i.fate for i in items])
     features = {id(i): features_of(i.delivery.record) for i in fresh}
     claim(session, _claims(context, fresh, features.values()))
-    stored = _existing(session, fresh)
+    fresh, stored = _unknown(session, fresh)  # somebody may have been faster
     newest = _store(session, context, fresh, stored)
     result = Result([i.fate for i in items])
     if newest:
@@ -127,10 +125,12 @@ def _item(delivery: Delivery) -> _Item:
     return _Item(delivery, document, content_hash(document))
 
 
-def _existing(session: Session, items: Iterable[_Item]) -> dict[tuple[str, str], _Stored]:
+def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[tuple[str, str], _Stored]]:
+    """The items that say something else than their stored record, and the stored records of all."""
     names = sorted({i.name for i in items})
     rows = query(session, _EXISTING, systems=[s for s, _ in names], keys=[k for _, k in names])
-    return {(r.system, r.key): _Stored(r.id, r.version, r.business_time, bytes(r.content_hash)) for r in rows}
+    stored = {(r.system, r.key): _Stored(r.id, r.business_time, bytes(r.content_hash)) for r in rows}
+    return [i for i in items if not (i.name in stored and stored[i.name].order == i.order)], stored
 
 
 def _claims(context: Context, items: Iterable[_Item], features: Iterable[Features]) -> set[UUID]:
