@@ -48,8 +48,11 @@ class AddressRelation(StrEnum):
     SAME = "SAME"
     """The same flat, house or office."""
     SAME_BUILDING = "SAME_BUILDING"
+    """The same building; one of the two names no flat."""
     SAME_ESTATE = "SAME_ESTATE"
-    """The same estate or street number."""
+    """The same estate or street number; one of the two names no building."""
+    NEIGHBOUR = "NEIGHBOUR"
+    """Another door of the same estate."""
     SAME_DISTRICT = "SAME_DISTRICT"
     DIFFERENT = "DIFFERENT"
     MISSING = "MISSING"
@@ -105,19 +108,20 @@ def relate_addresses(a: NormalAddress | None, b: NormalAddress | None) -> Addres
         return AddressRelation.DIFFERENT
     if not _same_place(a, b):
         return AddressRelation.SAME_DISTRICT if len(set(ours) & set(theirs)) > 1 else AddressRelation.DIFFERENT
-    if a.building != b.building or _conflict(a.unit, b.unit):
+    if _conflict(a.building, b.building) or _conflict(a.unit, b.unit) or _conflict(a.room, b.room):
+        return AddressRelation.NEIGHBOUR
+    if a.building != b.building:
         return AddressRelation.SAME_ESTATE
     if not a.room and not b.room and not a.building:
         return AddressRelation.SAME if a.road_no and a.road_no == b.road_no else AddressRelation.SAME_ESTATE
-    if not a.room or not b.room:
-        return AddressRelation.SAME_BUILDING
-    return AddressRelation.SAME if a.room == b.room else AddressRelation.SAME_BUILDING
+    return AddressRelation.SAME if a.room and b.room else AddressRelation.SAME_BUILDING
 
 
 def _same_place(a: NormalAddress, b: NormalAddress) -> bool:
     """The same estate, or the same number in the same street, and no contradiction in the other of the two."""
-    if a.road and b.road and (a.road, a.road_no) == (b.road, b.road_no) and a.road_no:
-        return True
+    street = (a.road, a.road_no) == (b.road, b.road_no)
+    if a.road_no and b.road_no:
+        return street
     return bool(a.estate) and a.estate == b.estate
 
 

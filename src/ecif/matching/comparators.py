@@ -64,6 +64,7 @@ ADDRESS_LEVELS: Mapping[AddressRelation, Level] = {
     AddressRelation.SAME: Level.EQUAL,
     AddressRelation.SAME_BUILDING: Level.PARTIAL,
     AddressRelation.SAME_ESTATE: Level.PARTIAL,
+    AddressRelation.NEIGHBOUR: Level.NEAR,
     AddressRelation.SAME_DISTRICT: Level.DIFFERENT,
     AddressRelation.DIFFERENT: Level.DIFFERENT,
     AddressRelation.MISSING: Level.MISSING,
