@@ -19,7 +19,7 @@ class MigrationError(Exception):
     """The database cannot be migrated; the text says why and what to do."""
 
 
-def _config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(resource_dir("migrations")).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -36,13 +36,13 @@ def upgrade(engine: Engine) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         now, head = _revisions(connection)
         if now != head:
-            command.upgrade(_config(connection), "head")
+            command.upgrade(alembic_config(connection), "head")
 
 
 def _revisions(connection: Connection) -> tuple[str | None, str | None]:
     """The database's revision and the program's."""
     now = MigrationContext.configure(connection).get_current_revision()
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(alembic_config())
     if now is not None and now not in {revision.revision for revision in script.walk_revisions()}:
         raise MigrationError(
             f"数据库版本 {now} 比程序新, 请升级程序 the database (revision {now}) is newer than this program: upgrade it"
