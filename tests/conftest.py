@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import Engine, text
@@ -17,13 +18,23 @@ from ecif.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def homes() -> Iterator[Callable[[], Path]]:
+    """Gives homes. Not in pytest's folder: whenever pytest starts, it shuts that to the user as whom the server runs."""
+    with TemporaryDirectory(prefix="ecif-") as top:
+        serial = count()
+        yield lambda: Path(top) / f"home{next(serial)}"
+
+
+@pytest.fixture
+def home(homes: Callable[[], Path]) -> Path:
+    """A home that is not there yet."""
+    return homes()
+
+
+@pytest.fixture(scope="session")
+def server(homes: Callable[[], Path]) -> Iterator[Engine]:
     """A migrated database on a server of its own, stopped at the end."""
-    home = tmp_path_factory.mktemp("ecif")
-    for folder in (home, *home.parents):  # started by root, the server runs as a user of its own, who must get there
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    with open_database(Settings(home)) as engine:
+    with open_database(Settings(homes())) as engine:
         upgrade(engine)
         yield engine
 

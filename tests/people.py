@@ -90,3 +90,33 @@ def scalar(engine: Engine, query: str) -> Any:
     """One value."""
     with engine.connect() as connection:
         return connection.execute(text(query)).scalar()
+
+
+def state(engine: Engine) -> dict[str, Any]:
+    """All that a load leaves behind and that does not depend on when and how often it was begun, numbers taken out."""
+    with engine.connect() as connection:
+        members: dict[str, frozenset[str]] = {
+            no: frozenset(names)
+            for no, names in connection.execute(
+                text(
+                    "SELECT l.customer_no, array_agg(r.system || ':' || r.key) FROM link l"
+                    " JOIN source_record r ON r.id = l.record_id WHERE l.ended_at IS NULL GROUP BY 1"
+                )
+            )
+        }
+        reviews = connection.execute(
+            text("SELECT customer_lo, customer_hi, level FROM merge_review WHERE closed_at IS NULL")
+        )
+        rejects = connection.execute(text("SELECT system, file_name, line, code, field, raw FROM reject"))
+        gaps = "SELECT customer_no FROM outbox_event GROUP BY 1 HAVING max(seq) <> count(*) OR min(seq) <> 1"
+        silent = (
+            "SELECT customer_no FROM party p WHERE event_seq IS DISTINCT FROM"
+            " (SELECT max(seq) FROM outbox_event e WHERE e.customer_no = p.customer_no)"
+        )
+        return {
+            "golden": golden(engine),
+            "reviews": {(frozenset({members[lo], members[hi]}), level) for lo, hi, level in reviews},
+            "rejects": sorted(tuple(row) for row in rejects),
+            "versions": connection.execute(text("SELECT count(*) FROM source_record_version")).scalar(),
+            "gaps": connection.execute(text(gaps)).all() + connection.execute(text(silent)).all(),
+        }

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ecif.adapters.sources import ContractError, LoadReport, SourceFileError, load_contract, load_file
-from ecif.api.security import SCOPES, issue_token
+from ecif import server, terminal
+from ecif.adapters.sources import (
+    Contract,
+    ContractError,
+    LoadReport,
+    SourceFile,
+    SourceFileError,
+    load_contract,
+    load_file,
+)
+from ecif.api.tokens import SCOPES, issue_token
 from ecif.db import DatabaseError, open_database, transaction
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
@@ -30,6 +37,7 @@ from ecif.services import customers as reads
 from ecif.services.context import Context, KeyDigests
 from ecif.services.exports import live_links
 from ecif.services.loads import list_rejects
+from ecif.services.rebuild import digests_fit
 from ecif.services.rebuild import rebuild as rebuild_all
 from ecif.settings import Settings, SettingsError, local_secret
 
@@ -39,10 +47,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would print local variables, and with them people
     help="ECIF 企业级客户信息系统: customer master data of a bank",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-SYSTEMS = ("core", "loan", "card", "ebank")
 File = Annotated[Path | None, typer.Option(exists=False, dir_okay=False, metavar="FILE")]
+
+
+class System(StrEnum):
+    """The source systems, as options name them."""
+
+    CORE = "core"
+    LOAN = "loan"
+    CARD = "card"
+    EBANK = "ebank"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,105 +69,112 @@ class Runtime:
 
 
 @contextmanager
-def _runtime() -> Iterator[Runtime]:
-    """A migrated database and the local keys."""
+def _runtime(*, any_key: bool = False) -> Iterator[Runtime]:
+    """A migrated database and the local keys, the same with which the database was filled."""
     settings = Settings.from_env(os.environ)
     with open_database(settings) as engine:
         upgrade(engine)
-        yield Runtime(settings, engine, KeyDigests(local_secret(settings.home, "digest.key")))
+        digests = KeyDigests(local_secret(settings.home, "digest.key"))
+        with transaction(engine) as session:
+            if not (any_key or digests_fit(session, digests)):
+                raise SettingsError(
+                    f"{settings.home / 'digest.key'}: 不是建库时的密钥, 请从原 ECIF_HOME 复制, 或运行 ecif rebuild "
+                    "not the key this database was filled with: copy it from that ECIF_HOME, or run ecif rebuild"
+                )
+        yield Runtime(settings, engine, digests)
 
 
 def main() -> None:
     """Runs a command; what stops it is told in one sentence, in Chinese and English."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stopped)
     try:
         app()
     except (SettingsError, DatabaseError, MigrationError, ContractError, SourceFileError) as error:
-        err.print(f"[red]错误 error:[/] {error}", soft_wrap=True)
-        sys.exit(3)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        terminal.complain(error)
+    except OSError as error:
+        terminal.complain(f"{error.filename or ''}: {error.strerror or error}; 请检查该路径 check this path")
+    except Exception as error:  # its text may name a person, its place does not
+        where = error.__traceback__
+        while where and where.tb_next:
+            where = where.tb_next
+        place = f"{Path(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}" if where else ""
+        terminal.complain(f"程序错误, 请报告 a fault of the program, please report it: {type(error).__name__} {place}")
+    sys.exit(3)
+
+
+def _stopped(number: int, _: object) -> NoReturn:
+    """Leaves by the door, so that the database is stopped too."""
+    sys.exit(128 + number)
 
 
 @app.command()
 def load(core: File = None, loan: File = None, card: File = None, ebank: File = None) -> None:
     """加载源系统文件 Load source files, in any order; loading one again changes nothing."""
-    given = {name: path for name, path in zip(SYSTEMS, (core, loan, card, ebank), strict=True) if path}
+    given = {name: path for name, path in zip(System, (core, loan, card, ebank), strict=True) if path}
     if not given:
-        err.print("请至少给出一个文件 give at least one file: --core, --loan, --card or --ebank")
+        terminal.complain("请至少给出一个文件 give at least one file: --core, --loan, --card or --ebank")
         raise typer.Exit(2)
+    _check_files(given)
     with _runtime() as runtime:
-        _print_reports(*_load_files(runtime, given))
+        terminal.print_reports(*_load_files(runtime, given))
 
 
-def _load_files(runtime: Runtime, given: dict[str, Path]) -> tuple[list[LoadReport], float]:
+def _contract(system: System) -> Contract:
+    return load_contract(resource_dir("contracts") / "sources" / f"{system}.yaml")
+
+
+def _check_files(given: dict[System, Path]) -> None:
+    """All files can be read, before anything of the first is stored."""
+    for system, path in given.items():
+        contract = _contract(system)
+        SourceFile(path, delimiter=contract.delimiter, required=contract.columns).close()
+
+
+def _load_files(runtime: Runtime, given: dict[System, Path]) -> tuple[list[LoadReport], float]:
     """Loads files with a progress bar each; returns their reports and the seconds it took."""
     started = perf_counter()
-    reports = []
-    with Progress(
-        TextColumn("{task.description:>6}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=err
-    ) as progress:
-        for name, path in given.items():
-            contract = load_contract(resource_dir("contracts") / "sources" / f"{name}.yaml")
-            task = progress.add_task(name, total=path.stat().st_size if path.is_file() else None)
-            reports.append(
-                load_file(runtime.engine, runtime.digests, contract, path, lambda n, t=task: progress.advance(t, n))  # type: ignore[misc]
-            )
+    with terminal.progress_bars() as bar:
+        reports = [
+            load_file(runtime.engine, runtime.digests, _contract(system), path, bar(system, path))
+            for system, path in given.items()
+        ]
     return reports, perf_counter() - started
 
 
-def _print_reports(reports: list[LoadReport], seconds: float) -> None:
-    table = Table(
-        "源 source", *("读取 read", "接受 accepted", "拒收 rejected", "问题 findings"), title="加载结果 Loaded"
-    )
-    for report in reports:
-        table.add_row(
-            report.system, *(f"{n:,}" for n in (report.read, report.accepted, report.rejected, report.findings))
-        )
-    out.print(table)
-    read = sum(r.read for r in reports)
-    created, merged = sum(r.customers_created for r in reports), sum(r.customers_merged for r in reports)
-    fates = {fate: sum(r.fates[fate] for r in reports) for fate in reports[0].fates}
-    out.print(f"新客户 customers opened {created:,}; 合并 merged {merged:,}")
-    out.print(f"去重 duplicates removed {fates['CREATED'] - created + merged:,}")  # type: ignore[index]
-    out.print("记录 records: " + ", ".join(f"{fate.value.lower()} {n:,}" for fate, n in fates.items()))
-    out.print(f"疑似合并审核 reviews opened {sum(r.reviews_opened for r in reports):,}")
-    out.print(f"{seconds:.1f} s, {read / max(seconds, 0.001):,.0f} 条/秒 records/s")
-    if any(r.rejected for r in reports):
-        out.print("拒收明细 see the rejected rows: ecif rejects")
-
-
 @app.command("export-links")
-def export_links(out_csv: Annotated[Path, typer.Argument(metavar="OUT.csv")]) -> None:
+def export_links(out_csv: Annotated[Path, typer.Argument(metavar="OUT.csv", dir_okay=False)]) -> None:
     """导出归属 Write source,source_key,customer_no, one row for each live source record."""
-    with _runtime() as runtime, out_csv.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("source", "source_key", "customer_no"))
-        with transaction(runtime.engine) as session:
-            writer.writerows(live_links(session))
+    with _runtime() as runtime, transaction(runtime.engine) as session:
+        terminal.write_csv(out_csv, ("source", "source_key", "customer_no"), live_links(session))
 
 
 @app.command()
-def migrate(check: Annotated[bool, typer.Option(help="only compare the schema with the program")] = False) -> None:
+def migrate(check: Annotated[bool, typer.Option("--check", help="only compare, change nothing")] = False) -> None:
     """迁移数据库 Bring the database to this version's schema."""
-    with _runtime() as runtime:
-        found = differences(runtime.engine) if check else []
+    with open_database(Settings.from_env(os.environ)) as engine:
+        if not check:
+            upgrade(engine)
+        found = differences(engine) if check else []
     for difference in found:
-        err.print(difference)
+        terminal.err.print(difference)
     if found:
         raise typer.Exit(1)
-    out.print("数据库已是最新 the database is up to date")
+    terminal.out.print("数据库已是最新 the database is up to date")
 
 
 @app.command()
-def rebuild(check: Annotated[bool, typer.Option(help="tell what would change, change nothing")] = False) -> None:
+def rebuild(
+    check: Annotated[bool, typer.Option("--check", help="tell what would change, change nothing")] = False,
+) -> None:
     """重建派生数据 Recompute everything derived from the facts."""
-    with _runtime() as runtime:
+    with _runtime(any_key=True) as runtime:
         context = Context(datetime.now(UTC), "rebuild", runtime.digests)
         with Session(runtime.engine) as session, session.begin() as whole:
             report = rebuild_all(session, context)
             if check:
                 whole.rollback()
-    out.print(f"记录 records {report.records:,}, 变化 golden records changed {report.changed:,}")
+    terminal.out.print(f"记录 records {report.records:,}, 变化 golden records changed {report.changed:,}")
     if report.changed:
         raise typer.Exit(1)
 
@@ -163,7 +184,7 @@ def token(scope: Annotated[list[str] | None, typer.Option(help="repeatable; ever
     """本地令牌 Print a token signed with the local key."""
     unknown = sorted(set(scope or ()) - set(SCOPES))
     if unknown:
-        err.print(f"未知权限 unknown scope: {', '.join(unknown)}; 可用 known: {', '.join(SCOPES)}")
+        terminal.complain(f"未知权限 unknown scope: {', '.join(unknown)}; 可用 known: {', '.join(SCOPES)}")
         raise typer.Exit(2)
     print(_token(Settings.from_env(os.environ), scope or list(SCOPES)))
 
@@ -174,132 +195,86 @@ def _token(settings: Settings, scopes: list[str]) -> str:
 
 
 @app.command()
-def customer(no: str) -> None:
+def customer(no: Annotated[str, typer.Argument(metavar="NO")]) -> None:
     """查看客户 Show a golden record, masked, with its sources."""
-    from ecif.api.views import SECTIONS, customer_view
-
     with _runtime() as runtime, transaction(runtime.engine) as session:
         try:
             found = reads.resolve(session, no)
         except reads.CustomerNotFound:
-            err.print(f"客户号不存在 no such customer number: {no}")
+            terminal.complain(f"客户号不存在 no such customer number: {no}")
             raise typer.Exit(1) from None
-        golden = reads.golden_records(session, [found.customer_no])[0]
-        view = customer_view(golden.document, sections=list(SECTIONS), provenance=False, clear=False)
-        if found.redirected:
-            out.print(f"{no} → {found.customer_no} (已合并 merged)")
-        out.print_json(data={"version": golden.version, **view})
-        table = Table("源 source", "键 key", "规则 rule", "业务时间 as of", title="源记录 Source records")
-        for row in reads.sources(session, found.customer_no):
-            table.add_row(row.system, row.key, row.rule, f"{row.business_time:%Y-%m-%d %H:%M}")
-        out.print(table)
+        (golden,) = reads.golden_records(session, [found.customer_no])
+        terminal.print_customer(found, golden, reads.sources(session, found.customer_no))
 
 
 @app.command()
 def rejects(
-    system: Annotated[str | None, typer.Option(help="core, loan, card or ebank")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="rows shown")] = 50,
+    system: Annotated[System | None, typer.Option(help="only of this system")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="rows shown")] = 50,
     export: Annotated[
-        Path | None, typer.Option(metavar="OUT.csv", help="write all of them, with their raw text")
+        Path | None, typer.Option(metavar="OUT.csv", dir_okay=False, help="write all of them, with their raw text")
     ] = None,
 ) -> None:
     """拒收记录 List the rows that were not accepted, or export them."""
-    columns = ("system", "file_name", "line", "code", "field", "message_zh", "message_en")
     with _runtime() as runtime, transaction(runtime.engine) as session:
         if export:
-            with export.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow((*columns, "raw"))
-                writer.writerows(
-                    [getattr(r, c) for c in (*columns, "raw")] for r in list_rejects(session, system=system)
-                )
-            return
-        table = Table("源", "文件", "行", "代码", "字段", "原因 reason", title="拒收 Rejected rows")
-        for row in list_rejects(session, system=system, limit=limit):
-            table.add_row(
-                row.system, row.file_name, str(row.line), row.code, row.field, f"{row.message_zh} {row.message_en}"
-            )
-        out.print(table)
+            rows = ([getattr(r, c) for c in terminal.REJECT_COLUMNS] for r in list_rejects(session, system=system))
+            terminal.write_csv(export, terminal.REJECT_COLUMNS, rows, mode=0o600)
+        else:
+            terminal.print_rejects(list_rejects(session, system=system, limit=limit))
 
 
 @app.command()
 def serve() -> None:
     """启动服务 Serve the API at ECIF_HOST:ECIF_PORT (127.0.0.1:8000)."""
-    settings = Settings.from_env(os.environ)
-    _check_port(settings)
+    listener = server.listen(Settings.from_env(os.environ))
     with _runtime() as runtime:
-        _serve(runtime)
+        _serve(runtime, listener)
 
 
-def _check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise SettingsError(
-                f"{settings.host}:{settings.port} 无法监听 cannot listen there ({error.strerror});"
-                f" 请换一个端口 choose another port: ECIF_PORT={settings.port + 1}"
-            ) from error
-
-
-def _serve(runtime: Runtime) -> None:
-    import uvicorn
-
+def _serve(runtime: Runtime, listener: socket.socket) -> None:
     from ecif.api.app import create_app
 
-    settings = runtime.settings
-    service: Any = create_app(runtime.engine, runtime.digests, local_secret(settings.home, "token.key"))
-    uvicorn.run(service, host=settings.host, port=settings.port, log_level="warning")
+    secret = local_secret(runtime.settings.home, "token.key")
+    server.serve(create_app(runtime.engine, runtime.digests, secret), listener)
 
 
 @app.command()
 def demo(
     records: Annotated[int, typer.Option(min=100, max=5_000_000, help="source records, about")] = 22_000,
     seed: Annotated[int, typer.Option(help="another bank")] = 20_260_101,
-    serve: Annotated[bool, typer.Option(help="serve the API afterwards")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="serve the API afterwards")] = False,
 ) -> None:
     """演示银行 Make a demo bank, load it, and tell what happened."""
+    settings = Settings.from_env(os.environ)
+    listener = server.listen(settings) if serve else None
+    with _runtime() as runtime:
+        _load_demo(runtime, records, seed)
+        if listener:
+            with transaction(runtime.engine) as session:
+                no = reads.richest(session)
+            held = _token(settings, list(SCOPES))
+            terminal.print_welcome(f"http://{settings.host}:{settings.port}", held, no)
+            _serve(runtime, listener)
+
+
+def _load_demo(runtime: Runtime, records: int, seed: int) -> None:
+    """Loads the demo bank into an empty database, or goes on where it was stopped; never beside a bank's own customers."""
     from ecif.demo import generate
 
-    settings = Settings.from_env(os.environ)
-    if serve:
-        _check_port(settings)
-    folder = settings.home / f"demo-{records}-{seed}"
+    folder = runtime.settings.home / f"demo-{records}-{seed}"
+    unfinished = folder / "unfinished"
+    with transaction(runtime.engine) as session:
+        empty = reads.is_empty(session)
+    if not (empty or unfinished.exists()):
+        terminal.out.print("数据库已有客户, 不再加载 the database holds customers already, nothing is loaded")
+        return
     if not (folder / "truth.csv").exists():
-        err.print("生成演示数据 making the demo bank …")
+        terminal.err.print("生成演示数据 making the demo bank …")
         generate(folder, records=records, seed=seed)
-    with _runtime() as runtime:
-        if _is_empty(runtime.engine):
-            _print_reports(*_load_files(runtime, {name: folder / f"{name}.csv" for name in SYSTEMS}))
-        else:
-            out.print("数据库已有客户, 不再加载 the database holds customers already, nothing is loaded")
-        if serve:
-            _print_welcome(runtime)
-            _serve(runtime)
-
-
-def _is_empty(engine: Engine) -> bool:
-    with engine.connect() as connection:
-        return not connection.execute(
-            text("SELECT EXISTS (SELECT 1 FROM load WHERE finished_at IS NOT NULL AND system = 'ebank')")
-        ).scalar()
-
-
-def _print_welcome(runtime: Runtime) -> None:
-    base = f"http://{runtime.settings.host}:{runtime.settings.port}"
-    with runtime.engine.connect() as connection:
-        query = "SELECT customer_no FROM link WHERE ended_at IS NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
-        no = connection.execute(text(query)).scalar()
-    held = _token(runtime.settings, list(SCOPES))
-    auth = f"-H 'Authorization: Bearer {held}'"
-    out.print(f"\n服务已启动 serving at {base}   文档 docs: {base}/docs   (Ctrl-C 停止 stops)")
-    out.print("令牌 token:\n", end="")
-    print(held)
-    out.print("\n试一试 try:")
-    for path in (f"/v1/customers/{no}", f"/v1/customers/{no}/sources", f"/v1/customers/{no}/lineage"):
-        print(f"curl -s {auth} '{base}{path}'")
-    sys.stdout.flush()
+    unfinished.touch()
+    terminal.print_reports(*_load_files(runtime, {system: folder / f"{system}.csv" for system in System}))
+    unfinished.unlink()
 
 
 if __name__ == "__main__":

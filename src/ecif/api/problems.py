@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
+from collections.abc import Mapping
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from ecif.db import is_away
 from ecif.services.customers import CustomerNotFound
+
+_log = logging.getLogger("ecif.api")
 
 MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-1001": ("请求参数有误", "the request is not valid"),
@@ -24,6 +31,34 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
 }
+
+
+_TEXT = {"type": "string"}
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457 problem document 错误说明",
+    "type": "object",
+    "required": ["type", "title", "status", "code", "message_zh", "message_en", "request_id"],
+    "properties": {
+        **{name: _TEXT for name in ("type", "title", "code", "message_zh", "message_en", "detail", "request_id")},
+        "status": {"type": "integer"},
+        "errors": {"type": "array", "items": {"type": "object", "properties": {"field": _TEXT, "rule": _TEXT}}},
+    },
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": what,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for status, what in (
+        (401, "no valid token"),
+        (403, "scope missing"),
+        (404, "not found"),
+        (422, "not valid"),
+        (503, "try again"),
+    )
+}
+"""What the contract says of a route that reads one customer."""
 
 
 class Problem(Exception):
@@ -52,12 +87,18 @@ class Problem(Exception):
         return cls(status, body)
 
 
-def _answer(request: Request, problem: Problem) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-    if problem.status == 503:
-        headers["Retry-After"] = "1"
+def _answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    added = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(problem.status, {})
     body = problem.body | {"request_id": getattr(request.state, "request_id", "")}
-    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
+    return JSONResponse(body, problem.status, {**(headers or {}), **added}, media_type="application/problem+json")
+
+
+def unexpected(request: Request, error: BaseException) -> JSONResponse:
+    """The answer to a fault of the program. Neither it nor the log quotes the error's text: it may name a person."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = f"{last[0].filename}:{last[0].lineno}" if last else ""
+    _log.error("request %s: %s at %s", getattr(request.state, "request_id", ""), type(error).__name__, place)
+    return _answer(request, Problem.of("ECIF-9001", 500))
 
 
 def _invalid(error: RequestValidationError) -> Problem:
@@ -82,9 +123,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> JSONResponse:
-        return _answer(request, Problem.of("ECIF-1004", error.status_code))
+        return _answer(request, Problem.of("ECIF-1004", error.status_code), error.headers)
 
     @app.exception_handler(SQLAlchemyError)
-    def _database(request: Request, error: SQLAlchemyError) -> JSONResponse:
-        away = isinstance(error, OperationalError) or type(error).__name__ == "TimeoutError"
-        return _answer(request, Problem.of("ECIF-9002", 503) if away else Problem.of("ECIF-9001", 500))
+    @app.exception_handler(psycopg.Error)
+    def _database(request: Request, error: Exception) -> JSONResponse:
+        return _answer(request, Problem.of("ECIF-9002", 503)) if is_away(error) else unexpected(request, error)

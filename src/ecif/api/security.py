@@ -1,50 +1,16 @@
-"""Bearer tokens (JWT) and what they allow."""
+"""Who calls, and which scope a route needs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from jose import JWTError, jwt
 
 from ecif.api.problems import Problem
-
-ALGORITHM = "HS256"
-"""Pinned: a token that names another algorithm is refused."""
-ISSUER = "ecif-local"
-AUDIENCE = "ecif"
-SCOPES: dict[str, str] = {
-    "customers:read": "read golden records, masked 读取统一视图 (脱敏)",
-    "accounts:read": "read the accounts index 读取账户索引",
-    "pii:clear": "see clear values, with a stated purpose 查看明文 (须说明用途)",
-}
+from ecif.api.tokens import Caller, TokenError, read_token
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="`ecif token` prints a local one")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, and what he may do."""
-
-    subject: str
-    scopes: frozenset[str]
-
-
-def issue_token(secret: bytes, *, subject: str, scopes: list[str], now: datetime, hours: int = 12) -> str:
-    """A token signed with the local key."""
-    claims = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": subject,
-        "scope": " ".join(scopes),
-        "iat": now,
-        "nbf": now,
-        "exp": now + timedelta(hours=hours),
-    }
-    return str(jwt.encode(claims, secret.hex(), algorithm=ALGORITHM))
 
 
 def caller(request: Request, given: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> Caller:
@@ -56,14 +22,9 @@ def caller(request: Request, given: HTTPAuthorizationCredentials | None = Depend
     if given is None:
         raise Problem.of("ECIF-5001", 401)
     try:
-        secret = request.app.state.token_secret.hex()
-        options = {"require_exp": True, "require_aud": True, "require_iss": True, "require_sub": True}
-        claims = jwt.decode(
-            given.credentials, secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=options
-        )
-    except JWTError as error:
+        return read_token(request.app.state.token_secret, given.credentials)
+    except TokenError as error:
         raise Problem.of("ECIF-5002", 401) from error
-    return Caller(str(claims["sub"]), frozenset(str(claims.get("scope", "")).split()))
 
 
 def needs(scope: str) -> Callable[[Caller], Caller]:

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.company_names import normalize_company_name
-from ecif.domain.identifiers import IdentifierKind, normalize_identifier
+from ecif.domain.identifiers import IdentifierKind, Validity, normalize_identifier
 from ecif.domain.names import normalize_person_name
 from ecif.domain.phones import normalize_phone
 from ecif.domain.text import compact
@@ -24,12 +24,13 @@ _GOLDEN = (
     " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version WHERE p.customer_no = ANY(%(nos)b::text[])"
 )
 _FIND = (
-    "SELECT DISTINCT l.customer_no FROM record_key k JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
-    " WHERE k.digest = ANY(%(digests)b::uuid[]) AND l.customer_no > %(after)b ORDER BY 1 LIMIT %(limit)b"
-)
-_BY_SOURCE = (
-    "SELECT l.customer_no FROM source_record r JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
-    " WHERE r.system = %(system)b AND r.key = %(key)b AND l.customer_no > %(after)b LIMIT %(limit)b"
+    "SELECT customer_no FROM ("
+    " SELECT l.customer_no, q.criterion FROM unnest(%(digests)b::uuid[], %(criteria)b::int[]) q(digest, criterion)"
+    " JOIN record_key k ON k.digest = q.digest JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
+    " UNION ALL SELECT l.customer_no, 0 FROM source_record r JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
+    " WHERE r.system = %(system)b AND r.key = %(key)b"
+    ") found WHERE customer_no > %(after)b GROUP BY 1 HAVING count(DISTINCT criterion) = %(wanted)b"
+    " ORDER BY 1 LIMIT %(limit)b"
 )
 _SOURCES = (
     "SELECT r.system, r.key, r.legal_entity, r.branch, r.version, r.business_time, l.rule, l.origin, l.policy_version,"
@@ -40,20 +41,28 @@ _SOURCES = (
 _ACCOUNTS = (
     "SELECT r.system, r.key, a.position, a.number, a.kind, a.status, a.opened_on, a.branch, a.legal_entity"
     " FROM link l JOIN source_record r ON r.id = l.record_id JOIN account a ON a.record_id = r.id"
-    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL ORDER BY r.system, r.key, a.position"
-    " LIMIT %(limit)b OFFSET %(offset)b"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL"
+    " AND (r.system, r.key, a.position) > (%(system)b, %(key)b, %(position)b)"
+    " ORDER BY r.system, r.key, a.position LIMIT %(limit)b"
 )
 _HISTORY = (
-    "SELECT version, recorded_at, document FROM golden_record WHERE customer_no = %(no)b AND version < %(before)b"
-    " ORDER BY version DESC LIMIT %(limit)b"
+    "SELECT g.customer_no, g.version, g.recorded_at, g.document FROM golden_record g JOIN party p USING (customer_no)"
+    " WHERE (p.customer_no = %(no)b OR p.merged_into = %(no)b) AND (%(last_no)b = '' OR (g.recorded_at, g.customer_no,"
+    " g.version) < (SELECT recorded_at, customer_no, version FROM golden_record"
+    " WHERE customer_no = %(last_no)b AND version = %(last_version)b))"
+    " ORDER BY g.recorded_at DESC, g.customer_no DESC, g.version DESC LIMIT %(limit)b"
 )
 _RELATIONS = (
-    "SELECT DISTINCT x.type, x.name, coalesce(other.customer_no, '') AS customer_no, r.system, r.key FROM link l"
-    " JOIN relation x ON x.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
-    " LEFT JOIN record_key k ON k.digest = x.digest"
-    " LEFT JOIN link other ON other.record_id = k.record_id AND other.ended_at IS NULL AND other.customer_no <> l.customer_no"
-    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL ORDER BY 1, 2, 4, 5 LIMIT %(limit)b"
+    "SELECT r.system, r.key, x.position, x.type, x.name, ARRAY(SELECT DISTINCT other.customer_no FROM record_key k"
+    " JOIN link other ON other.record_id = k.record_id AND other.ended_at IS NULL"
+    " WHERE k.digest = x.digest AND other.customer_no <> l.customer_no ORDER BY 1 LIMIT 20) AS customer_nos"
+    " FROM link l JOIN relation x ON x.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL"
+    " AND (r.system, r.key, x.position) > (%(system)b, %(key)b, %(position)b)"
+    " ORDER BY r.system, r.key, x.position LIMIT %(limit)b"
 )
+_RICHEST = "SELECT customer_no FROM link WHERE ended_at IS NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
+_IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM source_record) AS empty"
 
 
 class CustomerNotFound(Exception):
@@ -112,7 +121,13 @@ def search_keys(
     criteria: list[list[Key]] = []
     if identifier:
         found = (normalize_identifier(kind, identifier, party_is_person=person) for person in (True, False))
-        criteria.append([(KeyKind.IDENTIFIER, f"{n.space.value}:{n.number}") for n in found if n.usable])
+        criteria.append(
+            [
+                (KeyKind.IDENTIFIER, f"{n.space.value}:{n.number}")
+                for n in found
+                if n.usable or n.validity is Validity.INVALID
+            ]
+        )
     if name:
         forms = (normalize_person_name(name), normalize_company_name(name))
         criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
@@ -125,21 +140,37 @@ def search_keys(
 
 
 def find(
-    session: Session, digests: KeyDigests, criteria: list[list[Key]], *, after: str = "", limit: int = 20
+    session: Session,
+    digests: KeyDigests,
+    criteria: list[list[Key]],
+    *,
+    source: tuple[str, str] | None = None,
+    after: str = "",
+    limit: int = 20,
 ) -> list[str]:
-    """Live customer numbers that meet every criterion, in number order after ``after``; index look-ups only."""
-    found: set[str] | None = None
-    for keys in criteria:
-        wide = limit if len(criteria) == 1 else 1000
-        rows = query(session, _FIND, digests=[digests.of(k) for k in keys], after=after, limit=wide) if keys else []
-        nos = {row.customer_no for row in rows}
-        found = nos if found is None else found & nos
-    return sorted(found or ())[:limit]
+    """Live customer numbers that meet every criterion, in number order after ``after``; index look-ups only.
+
+    Args:
+        source: (system, key) of a source record, one more criterion.
+    """
+    found = [(digests.of(key), n) for n, keys in enumerate(criteria, 1) for key in keys]
+    system, key = source or ("", "")
+    rows = query(
+        session,
+        _FIND,
+        digests=[digest for digest, _ in found],
+        criteria=[n for _, n in found],
+        wanted=len(criteria) + bool(source),
+        system=system,
+        key=key,
+        after=after,
+        limit=limit,
+    )
+    return [row.customer_no for row in rows]
 
 
-def find_by_source(session: Session, system: str, key: str, *, after: str = "", limit: int = 20) -> list[str]:
-    """The customer of a source record."""
-    return [r.customer_no for r in query(session, _BY_SOURCE, system=system, key=key, after=after, limit=limit)]
+RecordPart = tuple[str, str, int]
+"""System, key and position: a place in a list that is made of parts of source records."""
 
 
 def sources(session: Session, no: str, *, after: tuple[str, str] = ("", ""), limit: int = 100) -> list[Any]:
@@ -147,16 +178,27 @@ def sources(session: Session, no: str, *, after: tuple[str, str] = ("", ""), lim
     return query(session, _SOURCES, no=no, system=after[0], key=after[1], limit=limit)
 
 
-def accounts(session: Session, no: str, *, offset: int = 0, limit: int = 100) -> list[Any]:
+def accounts(session: Session, no: str, *, after: RecordPart = ("", "", 0), limit: int = 100) -> list[Any]:
     """The accounts of a customer over all its source records (账户索引)."""
-    return query(session, _ACCOUNTS, no=no, offset=offset, limit=limit)
+    return query(session, _ACCOUNTS, no=no, system=after[0], key=after[1], position=after[2], limit=limit)
 
 
-def history(session: Session, no: str, *, before: int = 2**31 - 1, limit: int = 20) -> list[Any]:
-    """The versions of a golden record, newest first."""
-    return query(session, _HISTORY, no=no, before=before, limit=limit)
+def history(session: Session, no: str, *, after: tuple[str, int] = ("", 0), limit: int = 20) -> list[Any]:
+    """The versions of a golden record and of those that were merged into it, newest first."""
+    return query(session, _HISTORY, no=no, last_no=after[0], last_version=after[1], limit=limit)
 
 
-def relations(session: Session, no: str, *, limit: int = 200) -> list[Any]:
-    """Whom the customer's records name, with the number where that is a customer too."""
-    return query(session, _RELATIONS, no=no, limit=limit)
+def relations(session: Session, no: str, *, after: RecordPart = ("", "", 0), limit: int = 100) -> list[Any]:
+    """Whom the customer's records name, with the numbers of those who are customers too."""
+    return query(session, _RELATIONS, no=no, system=after[0], key=after[1], position=after[2], limit=limit)
+
+
+def is_empty(session: Session) -> bool:
+    """Whether no source record was ever taken in."""
+    return bool(query(session, _IS_EMPTY)[0].empty)
+
+
+def richest(session: Session) -> str | None:
+    """The customer with the most source records, worth looking at."""
+    rows = query(session, _RICHEST)
+    return rows[0].customer_no if rows else None

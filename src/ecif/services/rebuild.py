@@ -15,13 +15,15 @@ from sqlalchemy.orm import Session
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord
 from ecif.matching.features import features_of
-from ecif.services.context import Context
+from ecif.matching.keys import KeyKind
+from ecif.services.context import Context, KeyDigests
 from ecif.services.ingest import Result, follow, write_derived
 from ecif.services.loads import analyze
 from ecif.services.rows import query
 
 CHUNK = 500
 _CHUNK = "SELECT id, document FROM source_record WHERE ended_at IS NULL AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+_ACCOUNT = "SELECT number, digest FROM account LIMIT 1"
 _CLEAR = "TRUNCATE record_features, record_key, shared_value, doubtful_pair, account, relation"
 
 
@@ -56,3 +58,8 @@ def rebuild(session: Session, context: Context) -> RebuildReport:
         follow(session, context, records, features, (), result)
         report.changed += result.golden_versions + result.customers_merged
     return report
+
+
+def digests_fit(session: Session, digests: KeyDigests) -> bool:
+    """Whether what is stored was digested with this key. With another, nobody would ever be found again."""
+    return all(digests.of((KeyKind.ACCOUNT, row.number)) == row.digest for row in query(session, _ACCOUNT))

@@ -1,0 +1,122 @@
+"""What a request may ask for. An unknown query parameter is refused: a mistyped filter would answer for everybody."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Header, Path
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ecif.api.problems import Problem
+from ecif.api.tokens import Caller
+from ecif.api.views import SECTIONS
+from ecif.domain.identifiers import IdentifierKind
+
+CustomerNo = Annotated[
+    str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])
+]
+Purpose = Annotated[str | None, Header(alias="X-Purpose", max_length=200, description="查看明文的用途")]
+Section = StrEnum("Section", [(name.upper(), name) for name in SECTIONS])  # type: ignore[misc]
+
+_RECORD = "[a-z][a-z0-9_]{0,39}:.{1,64}"
+
+
+class View(BaseModel):
+    """How values are shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    clear: bool | None = Field(
+        None,
+        description="true: clear values, or a refusal; false: masked; unless given: clear for the scope pii:clear with "
+        "X-Purpose 明文须有 pii:clear 权限并用 X-Purpose 说明用途",
+    )
+
+    def shows_clear(self, who: Caller, purpose: str | None) -> bool:
+        """Whether this caller sees clear values.
+
+        Raises:
+            Problem: 403 or 422, he asks for them and may not, or does not say why.
+        """
+        if self.clear and "pii:clear" not in who.scopes:
+            raise Problem.of("ECIF-5003", 403, detail="pii:clear")
+        if self.clear and not (purpose or "").strip():
+            raise Problem.of("ECIF-1003", 422)
+        return self.clear is not False and "pii:clear" in who.scopes and bool((purpose or "").strip())
+
+
+class CustomerQuery(View):
+    """Parts of a golden record."""
+
+    sections: list[Section] = Field(list(Section), description="repeatable; all unless given")
+    provenance: bool = Field(False, description="with each value's source, rule and what lost to it 附来源")
+
+
+class SearchQuery(View):
+    """Criteria, which all must be met."""
+
+    identifier: str | None = Field(None, min_length=1, max_length=64, description="证件号码")
+    identifier_kind: IdentifierKind | None = Field(None, description="narrows how the identifier is read 证件种类")
+    name: str | None = Field(None, min_length=1, max_length=200, description="姓名或名称")
+    phone: str | None = Field(None, min_length=1, max_length=32, description="电话")
+    account: str | None = Field(None, min_length=1, max_length=64, description="账号")
+    source_system: str | None = Field(None, min_length=1, max_length=40, description="源系统, with source_key")
+    source_key: str | None = Field(None, min_length=1, max_length=64, description="源系统客户键, with source_system")
+    after: str = Field("", pattern="^([0-9]{12})?$", description="next_after of the page before")
+    limit: int = Field(20, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> SearchQuery:
+        if bool(self.source_system) != bool(self.source_key):
+            raise ValueError("source_system and source_key go together")
+        if self.identifier_kind and not self.identifier:
+            raise ValueError("identifier_kind needs an identifier")
+        return self
+
+    @property
+    def source(self) -> tuple[str, str] | None:
+        """The source record asked for."""
+        return (self.source_system, self.source_key) if self.source_system and self.source_key else None
+
+
+class _Page(View):
+    limit: int = Field(100, ge=1, le=100)
+
+
+class SourcesQuery(_Page):
+    """A page of source records."""
+
+    after: str = Field("", pattern=f"^({_RECORD})?$", description="next_after of the page before")
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where the page begins."""
+        system, _, key = self.after.partition(":")
+        return system, key
+
+
+class PartsQuery(_Page):
+    """A page of what source records hold: accounts, relations."""
+
+    after: str = Field("", pattern=f"^({_RECORD}:[0-9]{{1,4}})?$", description="next_after of the page before")
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Where the page begins."""
+        record, _, position = self.after.rpartition(":")
+        system, _, key = record.partition(":")
+        return system, key, int(position or 0)
+
+
+class HistoryQuery(_Page):
+    """A page of versions."""
+
+    limit: int = Field(20, ge=1, le=100)
+    after: str = Field("", pattern="^([0-9]{12}:[0-9]{1,9})?$", description="next_after of the page before")
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """After which version, newest first, the page begins."""
+        no, _, version = self.after.partition(":")
+        return no, int(version or 0)

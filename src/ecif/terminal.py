@@ -1,0 +1,109 @@
+"""What the command line shows and writes: tables, progress, the welcome of the demo, CSV files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ecif.adapters.sources import LoadReport
+from ecif.api.views import SECTIONS, customer_view
+from ecif.services.customers import Golden, Resolved
+from ecif.services.ingest import Fate
+
+# No markup: a file name or an argument may hold brackets.
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
+
+REJECT_COLUMNS = ("system", "file_name", "line", "code", "field", "message_zh", "message_en", "raw")
+
+
+def complain(sentence: object) -> None:
+    """Tells an error."""
+    err.print(f"错误 error: {sentence}", style="red", soft_wrap=True)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, Path], Callable[[int], None]]]:
+    """Gives a function that starts a file's bar, and returns what moves it on by so many bytes."""
+    columns = (TextColumn("{task.description:>6}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err) as progress:
+
+        def bar(name: str, path: Path) -> Callable[[int], None]:
+            task = progress.add_task(name, total=path.stat().st_size)
+            return lambda done: progress.advance(task, done)
+
+        yield bar
+
+
+def print_reports(reports: Sequence[LoadReport], seconds: float) -> None:
+    """What loads did."""
+    columns = ("源 source", "读取 read", "接受 accepted", "拒收 rejected", "问题 findings")
+    table = Table(*columns, title="加载结果 Loaded")
+    for r in reports:
+        table.add_row(r.system, *(f"{n:,}" for n in (r.read, r.accepted, r.rejected, r.findings)))
+    out.print(table)
+    read = sum(r.read for r in reports)
+    created, merged = sum(r.customers_created for r in reports), sum(r.customers_merged for r in reports)
+    fates = {fate: sum(r.fates[fate] for r in reports) for fate in Fate}
+    out.print(f"新客户 customers opened {created:,}; 合并 merged {merged:,}")
+    out.print(f"去重 duplicates removed {fates[Fate.CREATED] - created + merged:,}")
+    out.print("记录 records: " + ", ".join(f"{fate.value.lower()} {n:,}" for fate, n in fates.items()))
+    out.print(f"疑似合并审核 reviews opened {sum(r.reviews_opened for r in reports):,}")
+    out.print(f"{seconds:.1f} s, {read / max(seconds, 0.001):,.0f} 条/秒 records/s")
+    if any(r.rejected for r in reports):
+        out.print("拒收明细 see the rejected rows: ecif rejects")
+
+
+def print_customer(found: Resolved, golden: Golden, sources: Iterable[Any]) -> None:
+    """A golden record, masked, and its source records."""
+    view = customer_view(golden.document, sections=list(SECTIONS), provenance=False, clear=False)
+    if found.redirected:
+        out.print(f"{found.requested_no} → {found.customer_no} (已合并 merged)")
+    out.print_json(data={"version": golden.version, **view}, ensure_ascii=False)
+    table = Table("源 source", "键 key", "规则 rule", "业务时间 as of", title="源记录 Source records")
+    for row in sources:
+        table.add_row(row.system, row.key, row.rule, f"{row.business_time:%Y-%m-%d %H:%M}")
+    out.print(table)
+
+
+def print_rejects(rows: Iterable[Any]) -> None:
+    """Rejected rows without their text: it is somebody's data, and a terminal is no place for it."""
+    table = Table("源", "文件", "行", "代码", "字段", "原因 reason", title="拒收 Rejected rows")
+    for r in rows:
+        table.add_row(r.system, r.file_name, str(r.line), r.code, r.field, f"{r.message_zh} {r.message_en}")
+    out.print(table)
+
+
+def print_welcome(base: str, token: str, no: str | None) -> None:
+    """Where the service is, and lines to paste."""
+    out.print(f"\n服务已启动 serving at {base}   文档 docs: {base}/docs   (Ctrl-C 停止 stops)")
+    print(f"令牌 token:\n{token}\n\n试一试 try:")
+    for path in (f"/v1/customers/{no}", f"/v1/customers/{no}/sources", f"/v1/customers/{no}/lineage"):
+        print(f"curl -s -H 'Authorization: Bearer {token}' '{base}{path}'")
+    sys.stdout.flush()
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], mode: int = 0o644) -> None:
+    """Writes a file that is whole or not there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    device = path.exists() and not path.is_file()
+    draft = path if device else path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(draft, flags, mode), "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+        if not device:
+            draft.replace(path)
+    finally:
+        if not device:
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""The published contract: never stale, and complete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ecif.api import contract
+from ecif.api.contract import main, openapi
+from ecif.api.problems import MESSAGES
+from ecif.api.tokens import SCOPES
+from ecif.resources import resource_dir
+
+STORED = resource_dir("contracts") / "openapi.json"
+
+
+def test_the_stored_contract_is_what_the_code_says() -> None:
+    assert json.loads(STORED.read_text("utf-8")) == json.loads(json.dumps(openapi())), "run: make contract"
+    assert main(["--check"]) == 0
+
+
+def test_a_stale_contract_fails_the_check_and_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(contract, "resource_dir", lambda _: tmp_path)
+    assert main(["--check"]) == 1 and "make contract" in capsys.readouterr().out
+    assert main([]) == 0 and main(["--check"]) == 0
+    written = tmp_path / "openapi.json"
+    written.write_text(written.read_text("utf-8").replace('"limit"', '"most"', 1), "utf-8")
+    assert main(["--check"]) == 1
+
+
+def routes() -> list[tuple[str, dict]]:  # type: ignore[type-arg]
+    return [(path, verbs["get"]) for path, verbs in openapi()["paths"].items()]
+
+
+def test_the_contract_has_every_read_and_only_reads() -> None:
+    document = openapi()
+    sections = ("accounts", "sources", "lineage", "history", "relations")
+    wanted = {"/v1/customers", "/v1/customers/{no}", *(f"/v1/customers/{{no}}/{s}" for s in sections)}
+    assert set(document["paths"]) == wanted | {"/healthz", "/readyz"}
+    assert all(set(verbs) == {"get"} for verbs in document["paths"].values())
+    assert document["info"]["version"]
+
+
+@pytest.mark.parametrize(("path", "route"), routes())
+def test_every_route_says_its_problems_in_two_languages(path: str, route: dict) -> None:  # type: ignore[type-arg]
+    wanted = {"/healthz": set(), "/readyz": {"503"}}.get(path, {"401", "403", "422", "503"})
+    assert wanted <= set(route["responses"])
+    assert ("404" in route["responses"]) == ("{no}" in path)
+    for status in set(route["responses"]) - {"200"}:
+        content = route["responses"][status]["content"]
+        assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    if path.startswith("/v1"):
+        assert route["security"] == [{"HTTPBearer": []}]
+        assert any("\u4e00" <= c <= "\u9fff" for c in route["description"])
+
+
+def test_every_reference_resolves_and_every_limit_is_bounded() -> None:
+    document = openapi()
+    text = json.dumps(document)
+    for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+        assert name in document["components"]["schemas"], name
+    for path, route in routes():
+        for parameter in route.get("parameters", []):
+            if parameter["name"] == "limit":
+                assert parameter["schema"]["maximum"] == 100, path
+
+
+def test_codes_and_scopes_have_two_languages() -> None:
+    for texts in (*MESSAGES.values(), *((scope, scope) for scope in SCOPES.values())):
+        assert any("\u4e00" <= c <= "\u9fff" for c in texts[0]) and any(c.isascii() and c.isalpha() for c in texts[1])
