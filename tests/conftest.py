@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from ecif.db import open_database
 from ecif.migrate import upgrade
@@ -47,10 +47,10 @@ def engine(server: Engine) -> Engine:
 
 
 def empty(engine: Engine) -> None:
-    """Deletes all rows."""
-    tables = ", ".join(f'"{table.name}"' for table in Base.metadata.sorted_tables)
+    """Deletes all rows: of a few, which is much quicker than new files for all tables."""
     with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
 
 
 @pytest.fixture(scope="session")
