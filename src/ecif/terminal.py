@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,16 @@ def print_reports(reports: Sequence[LoadReport], seconds: float) -> None:
     out.print("记录 records: " + ", ".join(f"{fate.value.lower()} {n:,}" for fate, n in fates.items()))
     out.print(f"疑似合并审核 reviews opened {sum(r.reviews_opened for r in reports):,}")
     out.print(f"{seconds:.1f} s, {read / max(seconds, 0.001):,.0f} 条/秒 records/s")
+    for r in reports:
+        _print_codes(f"拒收 rejected in {r.system}", r.reject_codes)
+        _print_codes(f"问题 findings in {r.system}", r.finding_codes)
     if any(r.rejected for r in reports):
         out.print("拒收明细 see the rejected rows: ecif rejects")
+
+
+def _print_codes(what: str, codes: Mapping[str, int]) -> None:
+    if codes:
+        out.print(f"{what}: " + ", ".join(f"{code} {n:,}" for code, n in sorted(codes.items())))
 
 
 def print_customer(found: Resolved, golden: Golden, sources: Iterable[Any]) -> None:
@@ -85,7 +93,7 @@ def print_rejects(rows: Iterable[Any]) -> None:
 
 def print_welcome(base: str, token: str, no: str | None) -> None:
     """Where the service is, and lines to paste."""
-    out.print(f"\n服务已启动 serving at {base}   文档 docs: {base}/docs   (Ctrl-C 停止 stops)")
+    print(f"\n服务已启动 serving at {base} (Ctrl-C 停止 stops)\n文档 docs: {base}/docs")
     print(f"令牌 token:\n{token}\n\n试一试 try:")
     for path in (f"/v1/customers/{no}", f"/v1/customers/{no}/sources", f"/v1/customers/{no}/lineage"):
         print(f"curl -s -H 'Authorization: Bearer {token}' '{base}{path}'")

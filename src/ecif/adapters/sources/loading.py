@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -27,22 +28,27 @@ CHUNK_ROWS = 250
 
 @dataclass(slots=True)
 class LoadReport:
-    """What a load did. ``read`` is ``accepted + rejected``, always."""
+    """What a load did. ``read`` is ``accepted + rejected``, always. Findings are counted by column and code."""
 
     system: str
     accepted: int = 0
     rejected: int = 0
-    findings: int = 0
-    fates: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
+    fates: Counter[Fate] = field(default_factory=Counter)
     customers_created: int = 0
     customers_merged: int = 0
     reviews_opened: int = 0
-    reject_codes: dict[str, int] = field(default_factory=dict)
+    reject_codes: Counter[str] = field(default_factory=Counter)
+    finding_codes: Counter[str] = field(default_factory=Counter)
 
     @property
     def read(self) -> int:
         """Rows read."""
         return self.accepted + self.rejected
+
+    @property
+    def findings(self) -> int:
+        """Values left out of accepted rows."""
+        return self.finding_codes.total()
 
 
 def load_file(
@@ -131,11 +137,9 @@ def _load_chunk(
     result = run_transaction(engine, work)
     report.accepted += len(records)
     report.rejected += len(rejections)
-    report.findings += sum(len(record.findings) for _, record in records)
     report.customers_created += result.customers_created
     report.customers_merged += result.customers_merged
     report.reviews_opened += result.reviews_opened
-    for fate in result.fates:
-        report.fates[fate] += 1
-    for rejection in rejections:
-        report.reject_codes[rejection.code] = report.reject_codes.get(rejection.code, 0) + 1
+    report.fates.update(result.fates)
+    report.reject_codes.update(rejection.code for rejection in rejections)
+    report.finding_codes.update(f"{f.field} {f.code}" for _, record in records for f in record.findings)
