@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Engine, text
@@ -16,6 +17,7 @@ from ecif.services.ingest import Delivery, Result, ingest
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
+_seconds = count()
 
 
 def citizen(seq: int = 1, born: str = "19900101", area: str = "440399") -> str:
@@ -56,8 +58,9 @@ def record(
 
 
 def deliver(engine: Engine, digests: KeyDigests, *records: PartyRecord) -> Result:
-    """Takes records in, in one transaction."""
-    return run_transaction(engine, lambda s: ingest(s, Context(NOW, "test", digests), [Delivery(r) for r in records]))
+    """Takes records in, in one transaction, a second after those before."""
+    context = Context(NOW + timedelta(seconds=next(_seconds)), "test", digests)
+    return run_transaction(engine, lambda s: ingest(s, context, [Delivery(r) for r in records]))
 
 
 def parties(engine: Engine) -> set[frozenset[str]]:

@@ -227,8 +227,10 @@ def rejects(
 @app.command()
 def serve() -> None:
     """启动服务 Serve the API at ECIF_HOST:ECIF_PORT (127.0.0.1:8000)."""
-    listener = server.listen(Settings.from_env(os.environ))
+    settings = Settings.from_env(os.environ)
+    listener = server.listen(settings)
     with _runtime() as runtime:
+        terminal.print_address(settings.url)
         _serve(runtime, listener)
 
 
@@ -254,7 +256,7 @@ def demo(
             with transaction(runtime.engine) as session:
                 no = reads.richest(session)
             held = _token(settings, list(SCOPES))
-            terminal.print_welcome(f"http://{settings.host}:{settings.port}", held, no)
+            terminal.print_welcome(settings.url, held, no)
             _serve(runtime, listener)
 
 

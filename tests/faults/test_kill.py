@@ -20,8 +20,8 @@ from ecif.migrate import upgrade
 from ecif.settings import Settings
 
 pytestmark = pytest.mark.slow
-RECORDS = 2500
-KILLS = 5
+RECORDS = 2000
+KILLS = 4
 
 
 class Bank:

@@ -6,7 +6,12 @@ import re
 
 from ecif.domain.han import is_han
 
-_DISTRICT = re.compile(r"^(.*?(?:自治区|省|市))?(.*?(?:自治州|地区|盟|市))?(.*?(?:区|县|旗|市))")
+_PLACE = r"[^\d路街道巷号]"
+_REGION = re.compile(
+    rf"(?={_PLACE}{{1,8}}(?:省|市|自治区|自治州|地区|盟))"
+    rf"(?:{_PLACE}{{1,8}}?(?:自治区|省))?(?:{_PLACE}{{1,8}}?(?:自治州|地区|盟|市))?(?:{_PLACE}{{1,7}}?(?:(?<![小社])区|县|旗|市))?"
+)
+"""Province, city, district, at least one of the first two: without them, 阳光小区 would look like a district."""
 
 
 def mask_number(text: str, head: int = 3, tail: int = 4) -> str:
@@ -42,7 +47,7 @@ def mask_email(text: str) -> str:
 
 def mask_address(text: str) -> str:
     """Addresses: to the district."""
-    found = _DISTRICT.match(text)
+    found = _REGION.match(text)
     shown = found[0] if found and len(found[0]) < len(text) else ""
     return f"{shown}***"
 
