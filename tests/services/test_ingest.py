@@ -187,8 +187,9 @@ def test_versions_count_what_was_said_and_the_record_names_its_newest(engine: En
     assert scalar(engine, "SELECT version FROM source_record") == 3
     stored = "SELECT array_agg(version ORDER BY business_time) FROM source_record_version"
     assert scalar(engine, stored) == [1, 2, 3]
-    deliver(engine, digests, second)
-    assert scalar(engine, stored) == [1, 2, 3]
+    fourth = record("core", "1", "张三丰", id=ID_A, phone="13912345673", day=3)
+    assert deliver(engine, digests, second, fourth).fates == [Fate.UNCHANGED, Fate.UPDATED]
+    assert scalar(engine, stored) == [1, 2, 3, 4]
 
 
 def test_a_corrected_party_type_keeps_the_number(engine: Engine, digests: KeyDigests) -> None:

@@ -23,8 +23,8 @@ def fan_out(holders: Iterable[Features], names_max: int, *, numbers_join: bool) 
         numbers_join: names under one valid identity number count once, whatever was typed (not where the value counted
             is that number itself).
     """
-    by_name = {(h.party_type, h.name_key, h.strong): h for h in holders if h.name_key}
-    kinds = ([h for (t, *_), h in by_name.items() if t is kind] for kind in PartyType)
+    by_name = {(h.company, h.person, h.latin, h.strong): h for h in holders if h.name_key}
+    kinds = ([h for h in by_name.values() if h.party_type is kind] for kind in PartyType)
     most = max(_groups(named, numbers_join) for named in kinds)
     return max(1, min(most, names_max + 1))
 

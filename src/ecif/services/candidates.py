@@ -25,6 +25,7 @@ _BLOCKS = (
     " CROSS JOIN LATERAL (SELECT record_id FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
 )
 _FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
+_FEATURES_KEPT = f"{_FEATURES} ORDER BY record_id FOR SHARE"
 _SHARED = "SELECT digest, holders FROM shared_value WHERE digest = ANY(%(digests)b::uuid[])"
 _UNSHARE = "DELETE FROM shared_value WHERE digest = ANY(%(digests)b::uuid[])"
 OVERFLOW = 1000
@@ -36,11 +37,16 @@ def claim(session: Session, digests: Iterable[UUID]) -> None:
     query(session, _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
 
 
-def load_known(session: Session, ids: Collection[int], known: dict[int, Features]) -> None:
-    """Loads the features of records that are not known yet."""
+def load_known(session: Session, ids: Collection[int], known: dict[int, Features], *, keep: bool = False) -> None:
+    """Loads the features of records that are not known yet.
+
+    Args:
+        keep: they share no claimed key, so they are locked against change until the end of the transaction.
+    """
     missing = [i for i in ids if i not in known]
     if missing:
-        known.update((row.record_id, load_features(row.document)) for row in query(session, _FEATURES, ids=missing))
+        rows = query(session, _FEATURES_KEPT if keep else _FEATURES, ids=missing)
+        known.update((row.record_id, load_features(row.document)) for row in rows)
 
 
 @dataclass(slots=True)
@@ -49,8 +55,8 @@ class Search:
 
     context: Context
     features: dict[int, Features]
-    blocks: dict[Key, list[int]] = field(default_factory=dict)
-    shared: dict[str, int] = field(default_factory=dict)
+    blocks: dict[Key, list[int]] = field(default_factory=dict, repr=False)
+    shared: dict[str, int] = field(default_factory=dict, repr=False)
 
     def digests(self, keys: Iterable[Key]) -> dict[UUID, Key]:
         """The keys by their digests."""
@@ -85,16 +91,30 @@ def search(
     Args:
         left: keys that updated records no longer have.
     """
-    keys = {key for features in dirty.values() for key in match_keys(features)} | set(left)
+    by_digest = _look(session, found, dirty, left)
+    return _count(session, found, by_digest)
+
+
+def search_again(session: Session, context: Context, found: Search, holders: Mapping[int, Features]) -> None:
+    """Fills ``found`` for records that became dirty by others. Nothing is counted: their own keys are what they were."""
+    _look(session, found, holders, (), keep=True)
+    shared_values(session, context, match_keys_of(holders.values()), found.shared)
+
+
+def _look(
+    session: Session, found: Search, dirty: Mapping[int, Features], left: Iterable[Key], *, keep: bool = False
+) -> dict[UUID, Key]:
+    """The keys not looked under yet, by digest; their blocks and the features of all in them are in ``found`` now."""
+    keys = match_keys_of(dirty.values()) | set(left)
     by_digest = found.digests(key for key in keys if key not in found.blocks)
     wanted = list(by_digest.values())
-    caps = [BLOCKS[kind].rows_max + 1 for kind, _ in wanted]
+    caps = [BLOCKS[kind].rows_max + 1 + len(dirty) for kind, _ in wanted]  # whoever was there before is seen for sure
     rows = query(session, _BLOCKS, digests=list(by_digest), caps=caps)
     found.blocks.update((key, []) for key in wanted)
     for place, record_id in rows:
         found.blocks[wanted[place - 1]].append(record_id)
-    load_known(session, {record_id for _, record_id in rows}, found.features)
-    return _count(session, found, by_digest)
+    load_known(session, {record_id for _, record_id in rows}, found.features, keep=keep)
+    return by_digest
 
 
 def _count(session: Session, found: Search, by_digest: Mapping[UUID, Key]) -> set[int]:
@@ -132,10 +152,19 @@ def _weight(key: Key, holders: int) -> int:
     return int(holders > 1 and key[0] in (KeyKind.PHONE, KeyKind.EMAIL))
 
 
-def shared_values(session: Session, context: Context, features: Iterable[Features], known: dict[str, int]) -> None:
-    """Completes ``known`` with what is stored of the values that these features hold."""
-    keys = {key for f in features for key in match_keys(f) if BLOCKS[key[0]].names_max and key[1] not in known}
-    by_digest = {context.digests.of(key): key for key in keys}
+def match_keys_of(features: Iterable[Features]) -> set[Key]:
+    """All match keys of these records."""
+    return {key for f in features for key in match_keys(f)}
+
+
+def strong_keys_of(features: Iterable[Features]) -> set[Key]:
+    """The keys whose values forbid, unless too many share them: valid identity numbers."""
+    return {(KeyKind.IDENTIFIER, number) for f in features for number in f.strong}
+
+
+def shared_values(session: Session, context: Context, keys: Iterable[Key], known: dict[str, int]) -> None:
+    """Completes ``known`` with what is stored of these keys' values."""
+    by_digest = {context.digests.of(key): key for key in keys if key[1] not in known}
     if by_digest:
         rows = query(session, _SHARED, digests=list(by_digest))
         known.update((by_digest[digest][1], holders) for digest, holders in rows)

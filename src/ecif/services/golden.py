@@ -12,8 +12,8 @@ from ecif.domain.documents import content_hash, load_record
 from ecif.domain.golden import golden_record
 from ecif.domain.records import PartyRecord
 from ecif.models import GoldenRecord, OutboxEvent, Party
+from ecif.services.assignment import Assignment, PartyRow
 from ecif.services.context import Context
-from ecif.services.linking import Assignment, PartyRow
 from ecif.services.rows import insert_rows, query, update_rows
 
 _DOCUMENTS = "SELECT id, document FROM source_record WHERE id = ANY(%(ids)b::bigint[])"
@@ -21,7 +21,6 @@ _CURRENT = (
     "SELECT g.customer_no, g.document FROM golden_record g JOIN party p USING (customer_no, version)"
     " WHERE g.customer_no = ANY(%(nos)b::text[])"
 )
-_COMPRESS = "UPDATE party SET merged_into = %(survivor)b WHERE merged_into = ANY(%(losers)b::text[])"
 
 
 def settle(session: Session, context: Context, assignment: Assignment, fresh: Mapping[int, PartyRecord]) -> int:
@@ -52,12 +51,10 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
         events.append(_event(context, party, kind, {"version": version, "changed": _paths(before.get(no), body)}))
     for no, survivor in sorted(assignment.merged.items()):
         party = assignment.parties[no]
-        if party.merged_into != survivor:
-            seq, hash = party.event_seq + 1, party.content_hash
-            rows.append((no, party.party_type, "MERGED", survivor, party.version, seq, hash, context.now))
-            events.append(_event(context, party, "customer.merged", {"survivor": survivor}))
+        seq, hash = party.event_seq + 1, party.content_hash
+        rows.append((no, party.party_type, "MERGED", survivor, party.version, seq, hash, context.now))
+        events.append(_event(context, party, "customer.merged", {"survivor": survivor}))
     _write(session, context, rows, golden, events)
-    _compress(session, assignment)
     return len(golden)
 
 
@@ -110,12 +107,3 @@ def _write(
     update_rows(session, Party, "customer_no", columns, parties)
     insert_rows(session, GoldenRecord, ("customer_no", "version", "document", "recorded_at"), golden)
     insert_rows(session, OutboxEvent, ("customer_no", "seq", "type", "occurred_at", "document"), events)
-
-
-def _compress(session: Session, assignment: Assignment) -> None:
-    """Numbers that pointed at a number now retired point at its survivor: chains stay one step long."""
-    losers: dict[str, list[str]] = {}
-    for no, survivor in assignment.merged.items():
-        losers.setdefault(survivor, []).append(no)
-    for survivor, nos in losers.items():
-        query(session, _COMPRESS, survivor=survivor, losers=nos)

@@ -37,8 +37,11 @@ _DROP = [
     f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[])" for table in ("record_key", "account", "relation")
 ]
 _NEWEST_VERSION = (
-    "SELECT record_id, max(version) AS version FROM source_record_version"
-    " WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY record_id"
+    "SELECT record_id, max(version) FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY 1"
+)
+_KNOWN_VERSIONS = (
+    "SELECT q.n FROM unnest(%(ids)b::bigint[], %(hashes)b::bytea[], %(times)b::timestamptz[]) WITH ORDINALITY"
+    " q(record_id, content_hash, business_time, n) JOIN source_record_version USING (record_id, content_hash, business_time)"
 )
 
 
@@ -77,7 +80,7 @@ class _Item:
     """A delivery on its way: its stored form, and the row it belongs to."""
 
     delivery: Delivery
-    document: bytes
+    document: bytes = field(repr=False)
     hash: bytes
     record_id: int = 0
     version: int = 0
@@ -106,7 +109,7 @@ class _Stored:
 
 def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -> Result:
     """Takes a batch of deliveries in, in the caller's transaction. Delivering the same again changes nothing."""
-    items = [_item(d) for d in deliveries]
+    items = [_Item(d, document := dump_record(d.record), content_hash(document)) for d in deliveries]
     fresh, _ = _unknown(session, items)
     if not fresh:
         return Result([i.fate for i in items])
@@ -118,11 +121,6 @@ def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -
     if newest:
         _derive(session, context, {i.record_id: (i, features[id(i)]) for i in newest}, result)
     return result
-
-
-def _item(delivery: Delivery) -> _Item:
-    document = dump_record(delivery.record)
-    return _Item(delivery, document, content_hash(document))
 
 
 def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[tuple[str, str], _Stored]]:
@@ -143,7 +141,7 @@ def _store(
     session: Session, context: Context, items: list[_Item], stored: dict[tuple[str, str], _Stored]
 ) -> list[_Item]:
     """Writes records and versions; returns the items that are now their record's newest version."""
-    groups = _by_record(items)
+    groups = _by_record(_unsaid(session, items, stored))
     _insert_records(session, context, [group for name, group in groups.items() if name not in stored])
     newest: list[_Item] = []
     for name, group in groups.items():
@@ -159,6 +157,16 @@ def _store(
     return newest
 
 
+def _unsaid(session: Session, items: list[_Item], stored: dict[tuple[str, str], _Stored]) -> list[_Item]:
+    """The items that are not in their record's history already."""
+    old = [(stored[i.name].id, i.hash, i.delivery.record.business_time, i) for i in items if i.name in stored]
+    if not old:
+        return items
+    ids, hashes, times, again = map(list, zip(*old, strict=True))
+    said = {id(again[row.n - 1]) for row in query(session, _KNOWN_VERSIONS, ids=ids, hashes=hashes, times=times)}
+    return [i for i in items if id(i) not in said]
+
+
 def _by_record(items: list[_Item]) -> dict[tuple[str, str], list[_Item]]:
     """The items of each record from oldest to newest; the same said twice counts once."""
     said: dict[tuple[str, str], dict[tuple[datetime, bytes], _Item]] = defaultdict(dict)
@@ -168,9 +176,8 @@ def _by_record(items: list[_Item]) -> dict[tuple[str, str], list[_Item]]:
 
 
 def _record_row(context: Context, item: _Item) -> tuple[object, ...]:
-    r = item.delivery.record
-    now = context.now
-    return r.party_type.value, r.legal_entity, r.branch, r.business_time, item.hash, item.document.decode(), now
+    r, text = item.delivery.record, item.document.decode()
+    return r.party_type.value, r.legal_entity, r.branch, r.business_time, item.hash, text, context.now
 
 
 def _insert_records(session: Session, context: Context, groups: list[list[_Item]]) -> None:
@@ -188,7 +195,7 @@ def _insert_records(session: Session, context: Context, groups: list[list[_Item]
 
 def _insert_versions(session: Session, context: Context, groups: list[list[_Item]]) -> None:
     ids = [group[0].record_id for group in groups]
-    last: dict[int, int] = {row.record_id: row.version for row in query(session, _NEWEST_VERSION, ids=ids)}
+    last: dict[int, int] = dict(query(session, _NEWEST_VERSION, ids=ids))
     rows = []
     for item in (item for group in groups for item in group):
         record, delivery = item.delivery.record, item.delivery
@@ -200,7 +207,7 @@ def _insert_versions(session: Session, context: Context, groups: list[list[_Item
     columns = (
         "record_id", "version", "business_time", "content_hash", "document", "received_at", "load_id", "line",
     )  # fmt: skip
-    insert_rows(session, SourceRecordVersion, columns, rows, "ON CONFLICT DO NOTHING")
+    insert_rows(session, SourceRecordVersion, columns, rows)
 
 
 def _update_records(session: Session, context: Context, items: list[_Item]) -> None:

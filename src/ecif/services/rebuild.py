@@ -1,7 +1,9 @@
 """Recomputes everything derived from the facts (重建): features, keys, links, golden records, indexes and reviews.
 
-First all features and keys are made anew, then every record is decided again, chunk by chunk. Numbers and the history of
-golden records are facts of their own and stay; a golden record that comes out different gets a new version and an event.
+First all features and keys are made anew, then the names behind every value are counted, then the groups found that are
+held apart; only then is every record decided again, chunk by chunk, so that none is ever decided on half of the facts.
+Numbers and the history of golden records are facts of their own and stay; a golden record that comes out different gets a
+new version and an event.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord
-from ecif.matching.features import features_of, load_features
+from ecif.matching.features import Features, features_of, load_features
 from ecif.matching.keys import BLOCKS, match_keys
+from ecif.services.candidates import Search, search
 from ecif.services.context import Context, KeyDigests
 from ecif.services.ingest import Result, follow, write_derived
+from ecif.services.linking import hold
 from ecif.services.loads import analyze
 from ecif.services.rows import query
 
@@ -38,24 +42,33 @@ class RebuildReport:
     changed: int = 0
 
 
-def _chunks(session: Session) -> Iterator[dict[int, PartyRecord]]:
+def _chunks(session: Session, chunk: int) -> Iterator[dict[int, PartyRecord]]:
     after = 0
-    while rows := query(session, _CHUNK, after=after, limit=CHUNK):
+    while rows := query(session, _CHUNK, after=after, limit=chunk):
         after = rows[-1].id
         yield {row.id: load_record(row.document) for row in rows}
 
 
-def rebuild(session: Session, context: Context) -> RebuildReport:
+def _features(session: Session, chunk: int) -> Iterator[dict[int, Features]]:
+    for records in _chunks(session, chunk):
+        yield {record_id: features_of(record) for record_id, record in records.items()}
+
+
+def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> RebuildReport:
     """Rebuilds in the caller's transaction, so that a rebuild is seen whole or not at all."""
     report = RebuildReport()
     session.execute(text("LOCK TABLE source_record, party IN EXCLUSIVE MODE"))
     query(session, _CLEAR)
-    for records in _chunks(session):
+    for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         write_derived(session, context, records, features, [])
         report.records += len(records)
     analyze(session)
-    for records in _chunks(session):
+    for features in _features(session, chunk):
+        search(session, context, Search(context, dict(features)), features, ())
+    for features in _features(session, chunk):
+        hold(session, context, features)
+    for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         result = Result()
         follow(session, context, records, features, (), result)

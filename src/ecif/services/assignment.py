@@ -1,0 +1,203 @@
+"""Writes down what was decided (归属): a number for each cluster of records, its links, and the pairs left in doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from ecif.domain.customer_number import make_customer_number
+from ecif.matching.clustering import Edge
+from ecif.matching.decision import score
+from ecif.matching.features import Features
+from ecif.matching.rules import POLICY_VERSION, RULES
+from ecif.matching.types import Decision, Outcome
+from ecif.models import DoubtfulPair, Link, Party
+from ecif.services.context import Context
+from ecif.services.rows import insert_rows, query, update_rows
+
+RULE_OF_TIER = {rule.tier: rule.id for rule in RULES}
+TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
+OWN_NUMBER = "NEW"
+"""The rule of a record that is alone under its number."""
+
+_DROP_PAIRS = "DELETE FROM doubtful_pair WHERE record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[])"
+_DROP_HELD = "DELETE FROM doubtful_pair WHERE held AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
+_END_LINKS = "UPDATE link SET ended_at = %(now)b WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
+_NUMBERS = "SELECT nextval('customer_sequence') FROM generate_series(1, %(count)b)"
+
+
+@dataclass(slots=True)
+class PartyRow:
+    """A row of the register, as locked."""
+
+    customer_no: str
+    party_type: str
+    status: str
+    anchor_id: int
+    version: int
+    event_seq: int
+    content_hash: bytes
+    merged_into: str | None
+    new: bool = False
+
+
+@dataclass(slots=True)
+class Assignment:
+    """Who belongs to whom after the change.
+
+    Attributes:
+        members: live customer number → its records, for every customer the change touches.
+        merged: retired number → survivor.
+        parties: the rows of all numbers involved, locked or new.
+        changed: customers whose records changed in number or content.
+    """
+
+    members: dict[str, list[int]] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    parties: dict[str, PartyRow] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Group:
+    """The records that are looked at together: where each belongs now, and the pairs decided so far.
+
+    Attributes:
+        links: the live link of each record, its id and its rule.
+        parties: all numbers whose records these are, retired ones too.
+        whole: records of parties that nothing has touched, whose pairs were not decided again.
+    """
+
+    home: dict[int, str]
+    parties: dict[str, PartyRow]
+    decisions: dict[tuple[int, int], Decision]
+    links: dict[int, tuple[int, str]] = field(default_factory=dict)
+    whole: set[int] = field(default_factory=set)
+    held: bool = False
+
+
+def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
+    return [(d.tier, lo, hi) for (lo, hi), d in decisions.items() if d.outcome is Outcome.AUTO]
+
+
+def assign(session: Session, group: Group, clusters: list[list[int]], features: Mapping[int, Features]) -> Assignment:
+    """A number for each cluster: that of the record for which it was issued; of several, the survivor; else a new one.
+
+    A retired number lives again when its record has left those of its survivor, or follows it to another number.
+    """
+    assignment = Assignment(parties=dict(group.parties))
+    by_anchor = {p.anchor_id: p for p in group.parties.values()}
+    homeless: list[list[int]] = []
+    for members in clusters:
+        anchored = [by_anchor[m] for m in members if m in by_anchor]
+        if not anchored:
+            homeless.append(members)
+            continue
+        survivor = min(anchored, key=lambda p: _precedence(p, group, features))
+        assignment.members[survivor.customer_no] = members
+        losers = (p for p in anchored if p is not survivor and p.merged_into != survivor.customer_no)
+        assignment.merged.update((p.customer_no, survivor.customer_no) for p in losers)
+    _issue(session, homeless, features, assignment)
+    for no, members in assignment.members.items():
+        if assignment.parties[no].new or any(group.home.get(m) != no for m in members):
+            assignment.changed.add(no)
+        assignment.changed.update(group.home[m] for m in members if m in group.home and group.home[m] != no)
+    return assignment
+
+
+def _precedence(party: PartyRow, group: Group, features: Mapping[int, Features]) -> tuple[bool, bool, str]:
+    """The survivor of a merge: a live number before a retired one, a customer with a checked identity number before one
+    without, then the older number."""
+    strong = any(features[r].strong for r, no in group.home.items() if no == party.customer_no and r in features)
+    return (party.merged_into is not None, not strong, party.customer_no)
+
+
+def _issue(
+    session: Session, homeless: list[list[int]], features: Mapping[int, Features], assignment: Assignment
+) -> None:
+    if not homeless:
+        return
+    sequence = [row.nextval for row in query(session, _NUMBERS, count=len(homeless))]
+    for members, value in zip(sorted(homeless, key=min), sequence, strict=True):
+        anchor = min(members)
+        party_type = features[anchor].party_type
+        no = make_customer_number(party_type, value)
+        assignment.parties[no] = PartyRow(no, party_type.value, "ACTIVE", anchor, 0, 0, b"", None, new=True)
+        assignment.members[no] = members
+
+
+def store_links(session: Session, context: Context, assignment: Assignment, group: Group) -> None:
+    """Ends the links that changed, starts the new ones, and says of each by which rule it holds."""
+    rules = _rules(assignment, group)
+    moved = [(r, no) for no, members in assignment.members.items() for r in members if group.home.get(r) != no]
+    assignment_rows = [(r, no, "AUTO", rules[r], POLICY_VERSION, context.now) for r, no in moved]
+    ended = [r for r, _ in moved if r in group.home]
+    stayed = rules.keys() & group.links.keys() - {r for r, _ in moved}
+    other = [(group.links[r][0], rules[r], POLICY_VERSION) for r in stayed if group.links[r][1] != rules[r]]
+    new = [p for p in assignment.parties.values() if p.new]
+    _insert_parties(session, context, new)
+    if ended:
+        query(session, _END_LINKS, ids=ended, now=context.now)
+    columns = ("record_id", "customer_no", "origin", "rule", "policy_version", "started_at")
+    insert_rows(session, Link, columns, assignment_rows)
+    update_rows(session, Link, "id", ("rule", "policy_version"), other)
+
+
+def _rules(assignment: Assignment, group: Group) -> dict[int, str]:
+    """By which rule each record is one with the others of its party: the strongest of its pairs, whichever came first."""
+    home = {r: no for no, members in assignment.members.items() for r in members}
+    best = {r: TIER_OF_RULE[group.links[r][1]] for r in group.whole if group.links[r][1] in TIER_OF_RULE}
+    for tier, lo, hi in auto(group.decisions):
+        if home[lo] == home[hi]:
+            for record in (lo, hi):
+                best[record] = min(tier, best.get(record, tier))
+    return {r: RULE_OF_TIER[best[r]] if r in best else OWN_NUMBER for r in home}
+
+
+def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> None:
+    columns = (
+        "customer_no", "party_type", "status", "anchor_id", "version", "event_seq", "content_hash", "issued_at", "updated_at",
+    )  # fmt: skip
+    rows = [(p.customer_no, p.party_type, p.status, p.anchor_id, 0, 0, b"", context.now, context.now) for p in new]
+    insert_rows(session, Party, columns, rows)
+
+
+def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Features], group: Group) -> None:
+    """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back."""
+    home = {r: no for no, members in assignment.members.items() for r in members}
+    rows = []
+    for (lo, hi), decision in group.decisions.items():
+        held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
+        review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work)
+        if held or review:
+            rows.append(pair_row(lo, hi, decision, held=held))
+    old = [r for r in work if r in group.home]
+    if old:
+        query(session, _DROP_PAIRS, ids=old)
+    if group.held:
+        query(session, _DROP_HELD, ids=list(home))
+    insert_pairs(session, rows)
+
+
+def pair_row(lo: int, hi: int, decision: Decision, *, held: bool) -> tuple[Any, ...]:
+    """A doubtful pair as it is stored."""
+    return (lo, hi, held, decision.level, decision.rule, evidence(decision), POLICY_VERSION)
+
+
+def insert_pairs(session: Session, rows: list[tuple[Any, ...]]) -> None:
+    """Stores doubtful pairs; those that are there stay."""
+    columns = ("record_lo", "record_hi", "held", "level", "rule", "evidence", "policy_version")
+    insert_rows(session, DoubtfulPair, columns, rows, "ON CONFLICT DO NOTHING")
+
+
+def evidence(decision: Decision) -> str:
+    """What agrees and what does not, item by item, without any personal value."""
+    items: list[dict[str, Any]] = [
+        {"field": c.field.value, "level": c.level.name, "reason": c.reason} for c in decision.comparisons
+    ]
+    body = {"level": decision.level, "rule": decision.rule, "score": score(decision.comparisons), "items": items}
+    return orjson.dumps(body).decode()
