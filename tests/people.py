@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from ecif.db import run_transaction
 from ecif.domain.checks import citizen_check_digit
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import Address, AddressKind, Gender, Identifier, PartyRecord, PartyType, Phone, PhoneKind
 from ecif.services.context import Context, KeyDigests
 from ecif.services.ingest import Delivery, Result, ingest

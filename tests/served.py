@@ -19,7 +19,7 @@ from sqlalchemy import Engine, text
 
 from ecif.api.app import create_app
 from ecif.api.tokens import SCOPES, issue_token
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
     AccountStatus,

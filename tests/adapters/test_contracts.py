@@ -9,7 +9,7 @@ import yaml
 from sources import CONTRACTS, SAMPLES, SYSTEMS, ebank_file, ebank_row, shipped, taken
 
 from ecif.adapters.sources import ContractError, SourceFileError, load_contract
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import RecordStatus
 
 

@@ -11,7 +11,7 @@ from sources import EBANK_HEADER, SAMPLES, SYSTEMS, ebank_file, ebank_row, sampl
 
 from ecif.adapters.sources import Mapper
 from ecif.adapters.sources.reader import Row
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
     AccountStatus,

@@ -7,7 +7,7 @@ from people import citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine
 
 from ecif.db import transaction
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import Account, AccountStatus, PartyType
 from ecif.services.context import KeyDigests
 from ecif.services.customers import find, search_keys

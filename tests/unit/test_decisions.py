@@ -9,7 +9,7 @@ import pytest
 import yaml
 from people import citizen, record
 
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import PartyRecord, PartyType, RelatedParty, RelationType
 from ecif.matching.decision import decide
 from ecif.matching.features import features_of

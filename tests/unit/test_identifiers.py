@@ -14,15 +14,8 @@ from ecif.domain.checks import (
     uscc_check_digit,
 )
 from ecif.domain.customer_number import is_customer_number, make_customer_number
-from ecif.domain.identifiers import (
-    KINDS,
-    IdentifierKind,
-    NumberSpace,
-    Validity,
-    birth_date_of,
-    country_of_fpr,
-    normalize_identifier,
-)
+from ecif.domain.identifier_kinds import KINDS, IdentifierKind, NumberSpace
+from ecif.domain.identifiers import Validity, birth_date_of, country_of_fpr, normalize_identifier
 from ecif.domain.records import PartyType
 
 K, V = IdentifierKind, Validity

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ecif.api.problems import Problem
 from ecif.api.tokens import Caller
 from ecif.api.views import SECTIONS
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 
 CustomerNo = Annotated[
     str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])

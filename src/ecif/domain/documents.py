@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
     AccountStatus,

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
-from ecif.domain.identifiers import (
-    IdentifierKind,
-    NormalIdentifier,
-    NumberSpace,
-    birth_date_of,
-    gender_of,
-    normalize_identifier,
-)
+from ecif.domain.identifier_kinds import IdentifierKind, NumberSpace
+from ecif.domain.identifiers import NormalIdentifier, birth_date_of, gender_of, normalize_identifier
 from ecif.domain.phones import NormalPhone, normalize_phone
 from ecif.domain.placeholders import is_placeholder_date
 from ecif.domain.records import Gender, Identifier, PartyRecord, PartyType, Phone

@@ -12,7 +12,7 @@ from dataclasses import field as _field
 from datetime import date, datetime
 from enum import StrEnum
 
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 
 
 class PartyType(StrEnum):

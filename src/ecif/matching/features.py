@@ -10,13 +10,8 @@ import orjson
 
 from ecif.domain.addresses import NormalAddress, normalize_address
 from ecif.domain.company_names import CompanyName, normalize_company_name
-from ecif.domain.identifiers import (
-    NormalIdentifier,
-    NumberSpace,
-    Validity,
-    is_individual_business,
-    org_code_of_uscc,
-)
+from ecif.domain.identifier_kinds import NumberSpace
+from ecif.domain.identifiers import NormalIdentifier, Validity, is_individual_business, org_code_of_uscc
 from ecif.domain.names import PersonName, normalize_person_name
 from ecif.domain.normal import (
     identity_birth,

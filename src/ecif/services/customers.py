@@ -10,7 +10,8 @@ import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.company_names import normalize_company_name
-from ecif.domain.identifiers import IdentifierKind, Validity, normalize_identifier
+from ecif.domain.identifier_kinds import IdentifierKind
+from ecif.domain.identifiers import Validity, normalize_identifier
 from ecif.domain.names import normalize_person_name
 from ecif.domain.phones import normalize_phone
 from ecif.domain.text import compact

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import AccountStatus, AddressKind, Gender, PartyType, PhoneKind, RecordStatus, RelationType
 from ecif.domain.text import compact
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ecif.adapters.sources.contract import AccountsColumn, CodeColumn, Contract, IdentifierColumns
 from ecif.adapters.sources.reader import Row, reject
-from ecif.domain.identifiers import IdentifierKind
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
     AccountStatus,
