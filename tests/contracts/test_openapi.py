@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from ecif.api import contract
+from ecif.api.app import create_app
 from ecif.api.contract import main, openapi
 from ecif.api.problems import MESSAGES
 from ecif.api.tokens import SCOPES
 from ecif.resources import resource_dir
+from ecif.services.context import KeyDigests
 
 STORED = resource_dir("contracts") / "openapi.json"
 
@@ -72,3 +76,13 @@ def test_every_reference_resolves_and_every_limit_is_bounded() -> None:
 def test_codes_and_scopes_have_two_languages() -> None:
     for texts in (*MESSAGES.values(), *((scope, scope) for scope in SCOPES.values())):
         assert any("\u4e00" <= c <= "\u9fff" for c in texts[0]) and any(c.isascii() and c.isalpha() for c in texts[1])
+
+
+def test_the_pages_of_the_docs_need_no_other_host() -> None:
+    app = create_app(None, KeyDigests(b"contract"), b"contract")
+    client = TestClient(app)
+    for path in ("/docs", "/redoc"):
+        page = client.get(path).text
+        assert "cdn." not in page
+        scripts = re.findall(r'(?:src|href)="([^"]+)"', page)
+        assert scripts and all(client.get(script).status_code == 200 for script in scripts if script.startswith("/"))

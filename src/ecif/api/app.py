@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 
 from ecif import __version__
@@ -20,7 +21,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 def create_app(engine: Engine | None, digests: KeyDigests, token_secret: bytes) -> FastAPI:
     """The application on a database; without one only its contract can be read."""
-    app = FastAPI(title="ecif", version=__version__, description="企业级客户信息系统 customer master data of a bank")
+    app = FastAPIOffline(
+        title="ecif", version=__version__, description="企业级客户信息系统 customer master data of a bank"
+    )
     app.state.engine, app.state.digests, app.state.token_secret = engine, digests, token_secret
     problems.install(app)
 
@@ -44,24 +47,26 @@ def create_app(engine: Engine | None, digests: KeyDigests, token_secret: bytes) 
 def _health(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"])
     def healthz() -> dict[str, str]:
-        """The process is alive."""
+        """存活检查 The process is alive."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"], responses={503: PROBLEMS[503]})
     def readyz(request: Request) -> dict[str, str]:
-        """The database answers and has this version's schema."""
+        """就绪检查 The database answers and has this version's schema."""
         if not is_current(request.app.state.engine):
             raise Problem.of("ECIF-9002", 503, detail="migrations")
         return {"status": "ready"}
 
 
 def _document(app: FastAPI) -> None:
-    """Adds the schema of problem documents, to which every route refers."""
+    """Adds the schema of problem documents, to which every route refers, and names routes by what they are for."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = plain()
         document["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            operation["summary"] = operation["description"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
