@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -25,7 +25,11 @@ _GOLDEN = (
 )
 _FIND = (
     "SELECT DISTINCT l.customer_no FROM record_key k JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
-    " WHERE k.digest = ANY(%(digests)b::uuid[]) AND l.customer_no > %(after)b ORDER BY 1 LIMIT %(limit)b"
+    " WHERE k.digest = ANY(%(digests_0)b::uuid[]) AND l.customer_no > %(after)b"
+)
+_AND_FIND = (
+    " AND EXISTS (SELECT FROM link m JOIN record_key j ON j.record_id = m.record_id AND j.digest = ANY(%(digests_{n})b::uuid[])"
+    " WHERE m.customer_no = l.customer_no AND m.ended_at IS NULL)"
 )
 _BY_SOURCE = (
     "SELECT l.customer_no FROM source_record r JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
@@ -79,7 +83,7 @@ class Golden:
 
     customer_no: str
     version: int
-    document: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
 
 
 def resolve(session: Session, no: str) -> Resolved:
@@ -107,20 +111,21 @@ def search_keys(
 ) -> list[list[Key]]:
     """The look-up keys of each criterion given; a customer must be found under all of them, by any key of each.
 
-    An empty list inside is a criterion that can match nothing (a placeholder, an impossible number).
+    The criterion that fewest customers meet comes first. An empty list inside is one that can match nothing (a
+    placeholder, an impossible number).
     """
     criteria: list[list[Key]] = []
     if identifier:
         found = (normalize_identifier(kind, identifier, party_is_person=person) for person in (True, False))
         criteria.append([(KeyKind.IDENTIFIER, f"{n.space.value}:{n.number}") for n in found if n.usable])
-    if name:
-        forms = (normalize_person_name(name), normalize_company_name(name))
-        criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
+    if account:
+        criteria.append([(KeyKind.ACCOUNT, compact(account))])
     if phone:
         number = normalize_phone(phone)
         criteria.append([(KeyKind.PHONE, number.number)] if number else [])
-    if account:
-        criteria.append([(KeyKind.ACCOUNT, compact(account))])
+    if name:
+        forms = (normalize_person_name(name), normalize_company_name(name))
+        criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
     return criteria
 
 
@@ -128,13 +133,11 @@ def find(
     session: Session, digests: KeyDigests, criteria: list[list[Key]], *, after: str = "", limit: int = 20
 ) -> list[str]:
     """Live customer numbers that meet every criterion, in number order after ``after``; index look-ups only."""
-    found: set[str] | None = None
-    for keys in criteria:
-        wide = limit if len(criteria) == 1 else 1000
-        rows = query(session, _FIND, digests=[digests.of(k) for k in keys], after=after, limit=wide) if keys else []
-        nos = {row.customer_no for row in rows}
-        found = nos if found is None else found & nos
-    return sorted(found or ())[:limit]
+    if not criteria or not all(criteria):
+        return []
+    sql = _FIND + "".join(_AND_FIND.format(n=n) for n in range(1, len(criteria))) + " ORDER BY 1 LIMIT %(limit)b"
+    wanted = {f"digests_{n}": [digests.of(key) for key in keys] for n, keys in enumerate(criteria)}
+    return [row.customer_no for row in query(session, sql, after=after, limit=limit, **wanted)]
 
 
 def find_by_source(session: Session, system: str, key: str, *, after: str = "", limit: int = 20) -> list[str]:
