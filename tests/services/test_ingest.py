@@ -210,3 +210,15 @@ def test_a_masked_card_finds_nobody(engine: Engine, digests: KeyDigests) -> None
         found = [find(session, digests, search_keys(account=card.number)) for card in cards]
     assert [len(nos) for nos in found] == [0, 1]
     assert scalar(engine, "SELECT count(*) FROM account WHERE digest IS NULL") == 2
+
+
+def test_a_search_by_a_common_name_and_a_phone_finds_the_last_of_many(engine: Engine, digests: KeyDigests) -> None:
+    deliver(engine, digests, *(record("core", f"{n}", "张三丰") for n in range(1100)))
+    deliver(engine, digests, record("card", "1", "张三丰", phone="13912345670"))
+    last = scalar(engine, "SELECT max(customer_no) FROM party")
+    with transaction(engine) as session:
+        assert find(session, digests, search_keys(name="张三丰", phone="13912345670")) == [last]
+        assert find(session, digests, search_keys(name="李四光", phone="13912345670")) == []
+        assert find(session, digests, search_keys(name="张三丰", phone="无")) == []
+        first = find(session, digests, search_keys(name="张三丰"), limit=2)
+        assert find(session, digests, search_keys(name="张三丰"), after=first[0], limit=1) == first[1:]

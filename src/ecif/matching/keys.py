@@ -43,7 +43,7 @@ class Block:
 
 
 BLOCKS: dict[KeyKind, Block] = {
-    KeyKind.IDENTIFIER: Block(rows_max=2000, names_max=5),
+    KeyKind.IDENTIFIER: Block(rows_max=500, names_max=5),
     KeyKind.MASKED_NUMBER: Block(rows_max=200),
     KeyKind.NAME_BIRTH: Block(rows_max=200),
     KeyKind.PHONE: Block(rows_max=100, names_max=5),

@@ -24,15 +24,19 @@ _GOLDEN = (
     "SELECT p.customer_no, p.status, g.version, g.document, g.recorded_at FROM party p"
     " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version WHERE p.customer_no = ANY(%(nos)b::text[])"
 )
-_FIND = (
-    "SELECT customer_no FROM ("
-    " SELECT l.customer_no, q.criterion FROM unnest(%(digests)b::uuid[], %(criteria)b::int[]) q(digest, criterion)"
-    " JOIN record_key k ON k.digest = q.digest JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
-    " UNION ALL SELECT l.customer_no, 0 FROM source_record r JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
-    " WHERE r.system = %(system)b AND r.key = %(key)b"
-    ") found WHERE customer_no > %(after)b GROUP BY 1 HAVING count(DISTINCT criterion) = %(wanted)b"
-    " ORDER BY 1 LIMIT %(limit)b"
+_BY_KEY = (
+    "SELECT DISTINCT l.customer_no FROM record_key k JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
+    " WHERE k.digest = ANY(%(digests_0)b::uuid[])"
 )
+_BY_SOURCE = (
+    "SELECT l.customer_no FROM source_record r JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
+    " WHERE r.system = %(system)b AND r.key = %(key)b"
+)
+_AND_BY_KEY = (
+    " AND EXISTS (SELECT FROM link m JOIN record_key j ON j.record_id = m.record_id AND j.digest = ANY(%(digests_{n})b::uuid[])"
+    " WHERE m.customer_no = l.customer_no AND m.ended_at IS NULL)"
+)
+_AFTER = " AND l.customer_no > %(after)b ORDER BY 1 LIMIT %(limit)b"
 _SOURCES = (
     "SELECT r.system, r.key, r.legal_entity, r.branch, r.version, r.business_time, l.rule, l.origin, l.policy_version,"
     " l.started_at FROM link l JOIN source_record r ON r.id = l.record_id"
@@ -117,26 +121,22 @@ def search_keys(
 ) -> list[list[Key]]:
     """The look-up keys of each criterion given; a customer must be found under all of them, by any key of each.
 
-    An empty list inside is a criterion that can match nothing (a placeholder, an impossible number).
+    The criterion that fewest customers meet comes first. An empty list inside is one that can match nothing (a
+    placeholder, an impossible number).
     """
     criteria: list[list[Key]] = []
     if identifier:
         found = (normalize_identifier(kind, identifier, party_is_person=person) for person in (True, False))
-        criteria.append(
-            [
-                (KeyKind.IDENTIFIER, f"{n.space.value}:{n.number}")
-                for n in found
-                if n.usable or n.validity is Validity.INVALID
-            ]
-        )
-    if name:
-        forms = (normalize_person_name(name), normalize_company_name(name))
-        criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
+        shown = (n for n in found if n.usable or n.validity is Validity.INVALID)
+        criteria.append([(KeyKind.IDENTIFIER, f"{n.space.value}:{n.number}") for n in shown])
+    if account:
+        criteria.append([(KeyKind.ACCOUNT, compact(account))])
     if phone:
         number = normalize_phone(phone)
         criteria.append([(KeyKind.PHONE, number.number)] if number else [])
-    if account:
-        criteria.append([(KeyKind.ACCOUNT, compact(account))])
+    if name:
+        forms = (normalize_person_name(name), normalize_company_name(name))
+        criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
     return criteria
 
 
@@ -154,24 +154,14 @@ def find(
     Args:
         source: (system, key) of a source record, one more criterion.
     """
-    found = [(digests.of(key), n) for n, keys in enumerate(criteria, 1) for key in keys]
+    if not (criteria or source) or not all(criteria):
+        return []
+    start, others = (_BY_SOURCE, range(len(criteria))) if source else (_BY_KEY, range(1, len(criteria)))
+    sql = start + "".join(_AND_BY_KEY.format(n=n) for n in others) + _AFTER
     system, key = source or ("", "")
-    rows = query(
-        session,
-        _FIND,
-        digests=[digest for digest, _ in found],
-        criteria=[n for _, n in found],
-        wanted=len(criteria) + bool(source),
-        system=system,
-        key=key,
-        after=after,
-        limit=limit,
-    )
+    wanted = {f"digests_{n}": [digests.of(key) for key in keys] for n, keys in enumerate(criteria)}
+    rows = query(session, sql, system=system, key=key, after=after, limit=limit, **wanted)
     return [row.customer_no for row in rows]
-
-
-RecordPart = tuple[str, str, int]
-"""System, key and position: a place in a list that is made of parts of source records."""
 
 
 def sources(session: Session, no: str, *, after: tuple[str, str] = ("", ""), limit: int = 100) -> list[Any]:

@@ -19,13 +19,16 @@ PAIRS_MAX = 20
 _PAIRS = (
     "WITH mine AS (SELECT record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])),"
     " pairs AS (SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_lo"
-    "  UNION SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_hi)"
-    " SELECT least(a.customer_no, b.customer_no) lo, greatest(a.customer_no, b.customer_no) hi,"
+    "  UNION SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_hi),"
+    " between_two AS (SELECT least(a.customer_no, b.customer_no) lo, greatest(a.customer_no, b.customer_no) hi,"
     "  pairs.record_lo, pairs.record_hi, pairs.held, pairs.level, pairs.evidence"
-    " FROM pairs JOIN link a ON a.record_id = record_lo AND a.ended_at IS NULL"
-    " JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL"
-    " WHERE a.customer_no <> b.customer_no ORDER BY 1, 2, pairs.held DESC, pairs.level, pairs.record_lo, pairs.record_hi"
+    "  FROM pairs JOIN link a ON a.record_id = record_lo AND a.ended_at IS NULL"
+    "  JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL WHERE a.customer_no <> b.customer_no)"
+    " SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY lo, hi) AS total,"
+    "  row_number() OVER (PARTITION BY lo, hi ORDER BY held DESC, level, record_lo, record_hi) AS place FROM between_two) s"
+    f" WHERE place <= {PAIRS_MAX} ORDER BY lo, hi, place"
 )
+_KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR KEY SHARE"
 _OPEN = (
     "SELECT id, customer_lo, customer_hi, level, evidence FROM merge_review WHERE closed_at IS NULL"
     " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) FOR UPDATE"
@@ -36,7 +39,7 @@ _CLOSE = "UPDATE merge_review SET closed_at = %(now)b, outcome = 'OUTDATED' WHER
 def refresh_reviews(session: Session, context: Context, customers: Collection[str]) -> int:
     """Opens, rebuilds and closes the reviews of these customers; returns how many were opened."""
     wanted: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for row in query(session, _PAIRS, nos=list(customers)):
+    for row in _pairs(session, customers):
         wanted[row.lo, row.hi].append(row)
     current = {(row.customer_lo, row.customer_hi): row for row in query(session, _OPEN, nos=list(customers))}
     texts = {pair: _evidence(rows) for pair, rows in wanted.items()}
@@ -51,10 +54,21 @@ def refresh_reviews(session: Session, context: Context, customers: Collection[st
     return len(opened)
 
 
+def _pairs(session: Session, customers: Collection[str]) -> list[Any]:
+    """The doubtful pairs of these customers with others, who are kept from being linked anew until ours are seen."""
+    kept = set(customers)
+    while True:
+        rows = query(session, _PAIRS, nos=list(customers))
+        others = {no for row in rows for no in (row.lo, row.hi)} - kept
+        if not others:
+            return rows
+        query(session, _KEEP, nos=list(others))
+        kept |= others
+
+
 def _evidence(rows: list[Any]) -> tuple[str, str]:
     """The strongest level, and the pairs behind the review."""
     pairs = [
-        {"record_lo": r.record_lo, "record_hi": r.record_hi, "held": r.held, **orjson.loads(r.evidence)}
-        for r in rows[:PAIRS_MAX]
+        {"record_lo": r.record_lo, "record_hi": r.record_hi, "held": r.held, **orjson.loads(r.evidence)} for r in rows
     ]
-    return rows[0].level, orjson.dumps({"pairs": pairs, "more": max(0, len(rows) - PAIRS_MAX)}).decode()
+    return rows[0].level, orjson.dumps({"pairs": pairs, "more": rows[0].total - len(rows)}).decode()
