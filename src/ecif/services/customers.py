@@ -164,6 +164,10 @@ def find(
     return [row.customer_no for row in rows]
 
 
+RecordPart = tuple[str, str, int]
+"""System, key and position: a place in a list that is made of parts of source records."""
+
+
 def sources(session: Session, no: str, *, after: tuple[str, str] = ("", ""), limit: int = 100) -> list[Any]:
     """The live source records of a customer, each with the rule that brought it (交叉索引)."""
     return query(session, _SOURCES, no=no, system=after[0], key=after[1], limit=limit)
