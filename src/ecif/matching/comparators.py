@@ -162,6 +162,8 @@ def name(a: Features, b: Features, shared: Shared) -> Comparison:
     """Names by script: the document's name first, the Latin one where a side has no other."""
     if a.party_type is PartyType.ORGANIZATION:
         company = relate_company_names(a.company, b.company)
+        if company is CompanyNameRelation.EQUAL and a.company and not (a.company.region or a.company.form):
+            return Comparison(Field.NAME, Level.VARIANT, "NOT_A_FULL_NAME")  # every town has a 便民超市
         return Comparison(Field.NAME, COMPANY_NAME_LEVELS[company], company.value)
     if a.person and b.person:
         person = relate_person_names(a.person, b.person)
