@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from people import NOW, citizen, deliver, parties, record, scalar
 from sqlalchemy import Engine, text
 
 from ecif.db import run_transaction
+from ecif.domain.identifier_kinds import IdentifierKind
+from ecif.domain.records import Identifier
 from ecif.services.context import Context, KeyDigests
 from ecif.services.rebuild import rebuild
 
@@ -59,6 +62,15 @@ def test_a_retired_number_follows_the_record_it_was_issued_for(engine: Engine, d
     assert scalar(engine, f"{where} WHERE p.customer_no = '{no}'") == "2"
     deliver(engine, digests, record("card", "3", "王五一", id=citizen(5), day=3))
     assert scalar(engine, f"SELECT status FROM party WHERE customer_no = '{no}'") == "ACTIVE"
+
+
+def test_a_record_with_two_peoples_numbers_joins_neither(engine: Engine, digests: KeyDigests) -> None:
+    both = record("core", "1", "张三丰", id=ID_A)
+    both = replace(both, identifiers=(*both.identifiers, Identifier(IdentifierKind.CITIZEN_ID, ID_B)))
+    a, b = (record("card", str(n), "张三丰", id=id) for n, id in ((2, ID_A), (3, ID_B)))
+    deliver(engine, digests, a, both, b)
+    assert len(parties(engine)) == 3
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 2
 
 
 def test_a_block_that_overflows_by_a_batch_loses_all_that_it_held(engine: Engine, digests: KeyDigests) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from people import citizen, record
 
 from ecif.domain.identifier_kinds import IdentifierKind
-from ecif.domain.records import PartyRecord, PartyType, RelatedParty, RelationType
+from ecif.domain.records import Identifier, PartyRecord, PartyType, RelatedParty, RelationType
 from ecif.matching.decision import decide
 from ecif.matching.features import features_of
 from ecif.matching.keys import match_keys
@@ -22,6 +23,7 @@ HOME = "广东省深圳市南山区人民路9号丰泽新村26栋3单元1801室"
 ID1, ID2, ID9 = citizen(1), citizen(3), citizen(987)
 NUMBERS = {
     "ID1": ID1, "ID2": ID2, "ID9": ID9, "ID1?": ID1[:15] + "8" + ID1[16:], "ID1*": ID1[:6] + "*" * 8 + ID1[-4:],
+    "ID1**": ID1[:10] + "*" * 8,
     "ID1-15": ID1[:6] + ID1[8:17], "ID1-15?": ID1[:4] + "89" + ID1[8:17],
 }  # fmt: skip
 CODES = {
@@ -36,6 +38,7 @@ def said(key: str, **says: Any) -> PartyRecord:
     """A record in the words of the cases."""
     kind, number = CODES.get(says.get("id", ""), (IdentifierKind.CITIZEN_ID, NUMBERS.get(says.pop("id", ""), "")))
     says.pop("id", None)
+    also = tuple(Identifier(IdentifierKind.HOUSEHOLD_REGISTER, NUMBERS[n]) for n in says.pop("also", ()))
     if "passport" in says:
         kind, number = IdentifierKind.PASSPORT, says.pop("passport")
     if says.get("address") == "HOME":
@@ -46,7 +49,8 @@ def said(key: str, **says: Any) -> PartyRecord:
         says["related"] = (RelatedParty(RelationType.LEGAL_REPRESENTATIVE, says.pop("head")),)
     if "org" in says:
         says |= {"name": says.pop("org"), "party_type": PartyType.ORGANIZATION}
-    return record("core", key, says.pop("name", ""), id=number, kind=kind, **says)
+    made = record("core", key, says.pop("name", ""), id=number, kind=kind, **says)
+    return replace(made, identifiers=(*made.identifiers, *also))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{n}-{c['rule']}" for n, c in enumerate(CASES)])

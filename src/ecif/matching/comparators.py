@@ -71,8 +71,12 @@ ADDRESS_LEVELS: Mapping[AddressRelation, Level] = {
 }
 
 
-def _spaces(numbers: tuple[str, ...], shared: Shared) -> dict[str, str]:
-    return {n.partition(":")[0]: n for n in numbers if shared.get(n, 1) <= NAMES_MAX}
+def _spaces(numbers: tuple[str, ...], shared: Shared) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for number in numbers:
+        if shared.get(number, 1) <= NAMES_MAX:
+            found.setdefault(number.partition(":")[0], set()).add(number)
+    return found
 
 
 def two_parties(x: str, y: str, unchecked: Collection[str]) -> bool:
@@ -90,9 +94,10 @@ def identifier(a: Features, b: Features, shared: Shared) -> Comparison:
     common = [s for s in ours if s in theirs]
     if not common:
         return Comparison(Field.IDENTIFIER, Level.MISSING, "OTHER_SPACE")
-    if any(two_parties(ours[s], theirs[s], (*a.unchecked, *b.unchecked)) for s in common):
+    equal = [s for s in common if ours[s] & theirs[s]]
+    other = (pair for s in common if s not in equal for pair in product(ours[s], theirs[s]))
+    if any(two_parties(x, y, (*a.unchecked, *b.unchecked)) for x, y in other):
         return Comparison(Field.IDENTIFIER, Level.DIFFERENT, "TWO_VALID_NUMBERS")
-    equal = [s for s in common if ours[s] == theirs[s]]
     if not equal:
         return Comparison(Field.IDENTIFIER, Level.MISSING, "OLD_NUMBER_MISTYPED")
     return Comparison(Field.IDENTIFIER, Level.EQUAL, f"SAME_{min(equal)}")
@@ -135,23 +140,30 @@ def _slips(x: str, y: str) -> int:
 
 
 def masked_number(a: Features, b: Features, shared: Shared) -> Comparison:
-    """Whether what a masked number shows fits the other's number."""
+    """Whether what a masked number shows fits the other's number. Without its end it fits a whole village, and says nothing."""
     pairs = [(m, n) for m in a.masked for n in (*b.strong, *b.masked)] + [(m, n) for m in b.masked for n in a.strong]
     pairs = [(m, n) for m, n in pairs if m.partition(":")[0] == n.partition(":")[0]]
     if not pairs:
         return Comparison(Field.MASKED_NUMBER, Level.MISSING, "MISSING")
-    fits = any(len(m) == len(n) and all(x == y or "*" in (x, y) for x, y in zip(m, n, strict=True)) for m, n in pairs)
+    fitting = [pair for pair in pairs if _mask_fits(*pair)]
+    if not fitting:
+        return Comparison(Field.MASKED_NUMBER, Level.DIFFERENT, "MASK_CONTRADICTS")
+    telling = any("*" not in m[-4:] + n[-4:] for m, n in fitting)
     return Comparison(
-        Field.MASKED_NUMBER,
-        Level.PARTIAL if fits else Level.DIFFERENT,
-        "MASK_FITS" if fits else "MASK_CONTRADICTS",
+        Field.MASKED_NUMBER, *((Level.PARTIAL, "MASK_FITS") if telling else (Level.MISSING, "MASK_HIDES"))
     )
+
+
+def _mask_fits(m: str, n: str) -> bool:
+    return len(m) == len(n) and all(x == y or "*" in (x, y) for x, y in zip(m, n, strict=True))
 
 
 def name(a: Features, b: Features, shared: Shared) -> Comparison:
     """Names by script: the document's name first, the Latin one where a side has no other."""
     if a.party_type is PartyType.ORGANIZATION:
         company = relate_company_names(a.company, b.company)
+        if company is CompanyNameRelation.EQUAL and a.company and not (a.company.region or a.company.form):
+            return Comparison(Field.NAME, Level.VARIANT, "NOT_A_FULL_NAME")  # every town has a 便民超市
         return Comparison(Field.NAME, COMPANY_NAME_LEVELS[company], company.value)
     if a.person and b.person:
         person = relate_person_names(a.person, b.person)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ecif.domain.records import PartyType
 from ecif.matching.types import Field, Level, Outcome
 
-POLICY_VERSION = "2026.11-2"
+POLICY_VERSION = "2026.11-3"
 
 SAME = frozenset({Level.EQUAL})
 COMPATIBLE = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
