@@ -13,6 +13,7 @@ from people import citizen, record
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import Identifier, PartyRecord, PartyType, RelatedParty, RelationType
 from ecif.matching.decision import decide
+from ecif.matching.fanout import fan_out
 from ecif.matching.features import features_of
 from ecif.matching.keys import match_keys
 from ecif.matching.rules import RULES, SEPARATE_BY_DEFAULT
@@ -76,3 +77,9 @@ def test_no_row_makes_one_of_a_contradiction() -> None:
         if rule.outcome is Outcome.AUTO:
             assert len(rule.needs) >= 2, rule.id
             assert all(level.name != "DIFFERENT" for levels in rule.needs.values() for level in levels), rule.id
+
+
+def test_a_short_name_and_a_longer_one_may_be_father_and_son() -> None:
+    holders = [features_of(said(key, name=name)) for key, name in (("a", "张伟"), ("b", "张伟强"))]
+    assert fan_out(holders, 5, numbers_join=True) == 2
+    assert fan_out([features_of(said("a", name="张伟")), features_of(said("b", name="*伟"))], 5, numbers_join=True) == 1

@@ -53,6 +53,18 @@ def identity_birth(record: PartyRecord, strong: tuple[str, ...]) -> date | None:
     return None if stated is None or is_placeholder_date(stated) else stated
 
 
+def contradicted(record: PartyRecord, strong: tuple[str, ...]) -> tuple[str, ...]:
+    """What the source states against its own valid number: ``birth``, ``gender``. The number may be a relative's."""
+    stated = record.birth_date
+    born = next(filter(None, map(birth_date_of, strong)), None)
+    gender = next(filter(None, map(gender_of, strong)), None)
+    found = {
+        "birth": born and stated and not is_placeholder_date(stated) and stated != born,
+        "gender": gender and record.gender and record.gender.value != gender,
+    }
+    return tuple(name for name, differs in found.items() if differs)
+
+
 def identity_gender(record: PartyRecord, strong: tuple[str, ...]) -> Gender | None:
     """The gender inside a valid number, else the stated one."""
     for number in strong:

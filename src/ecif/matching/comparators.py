@@ -187,19 +187,28 @@ def _latin_fallback(ours: PersonName | None, theirs: PersonName | None) -> Compa
 
 
 def birth(a: Features, b: Features, shared: Shared) -> Comparison:
-    """Dates, one slip of the pen being NEAR."""
+    """Dates, one slip of the pen being NEAR. A slip in the decade would make one of father and son."""
     if not a.birth or not b.birth:
         return Comparison(Field.BIRTH, Level.MISSING, "MISSING")
+    if _number_contradicted(a, b, "birth"):
+        return Comparison(Field.BIRTH, Level.DIFFERENT, "OTHER_THAN_NUMBER")
     if a.birth == b.birth:
         return Comparison(Field.BIRTH, Level.EQUAL, "SAME")
-    near = OSA.distance(a.birth, b.birth, score_cutoff=1) <= 1
+    near = a.birth[:3] == b.birth[:3] and OSA.distance(a.birth, b.birth, score_cutoff=1) <= 1
     return Comparison(Field.BIRTH, Level.NEAR if near else Level.DIFFERENT, "TYPING_ERROR" if near else "OTHER_DATE")
+
+
+def _number_contradicted(a: Features, b: Features, name: str) -> bool:
+    """Both have it from one number, which says nothing of the two, and one of them states something else."""
+    return name in (*a.contradicted, *b.contradicted) and not set(a.strong).isdisjoint(b.strong)
 
 
 def gender(a: Features, b: Features, shared: Shared) -> Comparison:
     """Weak both ways: counters tick the wrong box often."""
     if not a.gender or not b.gender:
         return Comparison(Field.GENDER, Level.MISSING, "MISSING")
+    if _number_contradicted(a, b, "gender"):
+        return Comparison(Field.GENDER, Level.DIFFERENT, "OTHER_THAN_NUMBER")
     same = a.gender == b.gender
     return Comparison(Field.GENDER, Level.EQUAL if same else Level.DIFFERENT, "SAME" if same else "OTHER")
 

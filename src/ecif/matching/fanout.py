@@ -15,8 +15,9 @@ from ecif.matching.types import Level
 def fan_out(holders: Iterable[Features], names_max: int, *, numbers_join: bool) -> int:
     """How many names that cannot be one party's hold a value, counted up to ``names_max + 1``.
 
-    Spellings and masks of one name count once; names that only sound alike count apart, or a phone of twins
-    (张文博, 张文渤) would look like one person's. Holders without a name do not count, and people and
+    Spellings and masks of one name count once; names that only sound alike count apart, and so do a short
+    name and a longer one, or a phone of twins (张文博, 张文渤), of father and son (张伟, 张伟强) would look like one
+    person's. Holders without a name do not count, and people and
     organisations count apart, since an owner's phone on his shop is one owner's phone.
 
     Args:
@@ -40,4 +41,4 @@ def _alike(a: Features, b: Features, numbers_join: bool) -> bool:
     if numbers_join and not set(a.strong).isdisjoint(b.strong):
         return True
     found = name(a, b, NOTHING_SHARED)
-    return found.level >= Level.PARTIAL and found.reason != NameRelation.HOMOPHONE
+    return found.level >= Level.PARTIAL and found.reason not in (NameRelation.HOMOPHONE, NameRelation.TRUNCATED)

@@ -14,6 +14,7 @@ from ecif.domain.identifier_kinds import NumberSpace
 from ecif.domain.identifiers import NormalIdentifier, Validity, is_individual_business, org_code_of_uscc
 from ecif.domain.names import PersonName, normalize_person_name
 from ecif.domain.normal import (
+    contradicted,
     identity_birth,
     identity_gender,
     normal_identifier,
@@ -31,7 +32,8 @@ class Features:
 
     ``strong`` numbers have a right check digit and belong to one party at most; ``documents`` are well formed but weak;
     ``broken`` fail their check; ``masked`` hide digits behind ``*``. ``unchecked`` are the strong ones that were written in
-    the 15 digits of old cards, which have no check digit.
+    the 15 digits of old cards, which have no check digit. ``contradicted`` names what the source states otherwise than
+    its own number does.
     """
 
     party_type: PartyType
@@ -46,6 +48,7 @@ class Features:
     company: CompanyName | None = field(default=None, repr=False)
     birth: str = field(default="", repr=False)
     gender: str = ""
+    contradicted: tuple[str, ...] = ()
     phones: tuple[str, ...] = field(default=(), repr=False)
     addresses: tuple[NormalAddress, ...] = field(default=(), repr=False)
     emails: tuple[str, ...] = field(default=(), repr=False)
@@ -78,6 +81,7 @@ def _person(record: PartyRecord) -> Features:
         latin=_person_name(record.latin_name),
         birth=born.isoformat() if born else "",
         gender=gender.value if gender else "",
+        contradicted=contradicted(record, checked),
         **_contacts(record),
         employer=_employing_company(record.employer),
     )
@@ -186,7 +190,7 @@ def load_features(document: str | bytes) -> Features:
         raw[name] = PersonName(**raw[name]) if raw[name] else None
     raw["company"] = CompanyName(**raw["company"]) if raw["company"] else None
     raw["addresses"] = tuple(NormalAddress(**a) for a in raw["addresses"])
-    for name in (*_NUMBERS, "phones", "emails"):
+    for name in (*_NUMBERS, "phones", "emails", "contradicted"):
         raw[name] = tuple(raw[name])
     raw["party_type"] = PartyType(raw["party_type"])
     return Features(**raw)
