@@ -269,8 +269,3 @@ def org_code_of_uscc(uscc: str) -> str | None:
     """The organisation code inside a USCC (characters 9 to 17), if its own check digit is right."""
     code = uscc[8:17]
     return code if len(uscc) == 18 and check_org_code(code) else None
-
-
-def is_individual_business(uscc: str) -> bool:
-    """``92…``: 个体工商户, a natural person in business (民法典 art. 54)."""
-    return len(uscc) == 18 and uscc.startswith("92")

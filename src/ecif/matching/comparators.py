@@ -262,7 +262,7 @@ def legal_representative(a: Features, b: Features, shared: Shared) -> Comparison
 
 
 def kind(a: Features, b: Features, shared: Shared) -> Comparison:
-    """A branch is not its head office, an individual business not a company (民法典 art. 54, 74)."""
+    """A branch is not its head office (民法典 art. 74)."""
     ours, theirs = a.company, b.company
     if ours and theirs and ours.branch != theirs.branch:
         return Comparison(Field.KIND, Level.DIFFERENT, "BRANCH")

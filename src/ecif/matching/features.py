@@ -11,7 +11,7 @@ import orjson
 from ecif.domain.addresses import NormalAddress, normalize_address
 from ecif.domain.company_names import CompanyName, normalize_company_name
 from ecif.domain.identifier_kinds import NumberSpace
-from ecif.domain.identifiers import NormalIdentifier, Validity, is_individual_business, org_code_of_uscc
+from ecif.domain.identifiers import NormalIdentifier, Validity, org_code_of_uscc
 from ecif.domain.names import PersonName, normalize_person_name
 from ecif.domain.normal import (
     contradicted,
@@ -55,7 +55,6 @@ class Features:
     employer: str = field(default="", repr=False)
     legal_representative: PersonName | None = field(default=None, repr=False)
     legal_representative_number: str = field(default="", repr=False)
-    individual_business: bool = False
 
     @property
     def name_key(self) -> str:
@@ -99,7 +98,6 @@ def _organization(record: PartyRecord) -> Features:
         birth=founded.isoformat() if founded else "",
         **_contacts(record),
         **_representative(record, next((r for r in record.related if r.relation in _HEADS), None)),
-        individual_business=any(map(is_individual_business, (n.removeprefix("USCC:") for n in numbers["strong"]))),
     )
 
 

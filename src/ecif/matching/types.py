@@ -40,7 +40,7 @@ class Field(StrEnum):
     EMPLOYER = "employer"
     LEGAL_REPRESENTATIVE = "legal_representative"
     KIND = "kind"
-    """Company, individual business or branch."""
+    """Head office or branch."""
 
 
 @dataclass(frozen=True, slots=True)
