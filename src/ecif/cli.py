@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,10 +34,10 @@ from ecif.db import DatabaseError, open_database, transaction
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
 from ecif.services import customers as reads
+from ecif.services import derivation
 from ecif.services.context import Context, KeyDigests
 from ecif.services.exports import live_links
 from ecif.services.loads import list_rejects
-from ecif.services.rebuild import digests_fit
 from ecif.services.rebuild import rebuild as rebuild_all
 from ecif.settings import Settings, SettingsError, local_secret
 
@@ -59,6 +59,16 @@ class System(StrEnum):
     EBANK = "ebank"
 
 
+EVERYTHING = (derivation.DIGEST_KEY, derivation.POLICIES)
+UNLIKE = {
+    derivation.DIGEST_KEY: "ECIF_HOME 中的 digest.key 不是建库时的密钥, 请从原 ECIF_HOME 复制, 或运行 ecif rebuild "
+    "the digest.key in ECIF_HOME is not the one this database was filled with: copy it from that ECIF_HOME, or run ecif rebuild",
+    derivation.POLICIES: "数据库按其他版本的规则归并, 请先运行 ecif rebuild "
+    "the database was filled under rules of another version: run ecif rebuild first",
+}
+"""What to do when the database does not fit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a command works with."""
@@ -69,18 +79,21 @@ class Runtime:
 
 
 @contextmanager
-def _runtime(*, any_key: bool = False) -> Iterator[Runtime]:
-    """A migrated database and the local keys, the same with which the database was filled."""
+def _runtime(*, fits: Collection[str] = (derivation.DIGEST_KEY,)) -> Iterator[Runtime]:
+    """A migrated database and the local keys.
+
+    Args:
+        fits: what must be the same as when the database was filled.
+    """
     settings = Settings.from_env(os.environ)
     with open_database(settings) as engine:
         upgrade(engine)
         digests = KeyDigests(local_secret(settings.home, "digest.key"))
         with transaction(engine) as session:
-            if not (any_key or digests_fit(session, digests)):
-                raise SettingsError(
-                    f"{settings.home / 'digest.key'}: 不是建库时的密钥, 请从原 ECIF_HOME 复制, 或运行 ecif rebuild "
-                    "not the key this database was filled with: copy it from that ECIF_HOME, or run ecif rebuild"
-                )
+            unlike = derivation.unlike(session, digests)
+        for name in fits:
+            if name in unlike:
+                raise SettingsError(UNLIKE[name])
         yield Runtime(settings, engine, digests)
 
 
@@ -116,7 +129,7 @@ def load(core: File = None, loan: File = None, card: File = None, ebank: File = 
         terminal.complain("请至少给出一个文件 give at least one file: --core, --loan, --card or --ebank")
         raise typer.Exit(2)
     _check_files(given)
-    with _runtime() as runtime:
+    with _runtime(fits=EVERYTHING) as runtime:
         terminal.print_reports(*_load_files(runtime, given))
 
 
@@ -168,7 +181,7 @@ def rebuild(
     check: Annotated[bool, typer.Option("--check", help="tell what would change, change nothing")] = False,
 ) -> None:
     """重建派生数据 Recompute everything derived from the facts."""
-    with _runtime(any_key=True) as runtime:
+    with _runtime(fits=()) as runtime:
         context = Context(datetime.now(UTC), "rebuild", runtime.digests)
         with Session(runtime.engine) as session, session.begin() as whole:
             report = rebuild_all(session, context)
@@ -250,7 +263,7 @@ def demo(
     """演示银行 Make a demo bank, load it, and tell what happened."""
     settings = Settings.from_env(os.environ)
     listener = server.listen(settings) if serve else None
-    with _runtime() as runtime:
+    with _runtime(fits=EVERYTHING) as runtime:
         _load_demo(runtime, records, seed)
         if listener:
             with transaction(runtime.engine) as session:

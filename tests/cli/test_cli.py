@@ -181,6 +181,20 @@ def test_another_database_is_used_instead(bank: Bank, home: Path, tmp_path: Path
     assert demo.returncode == 0 and "nothing is loaded" in demo.stdout
 
 
+def test_rules_of_another_version_take_nothing_in_before_a_rebuild(bank: Bank, tmp_path: Path) -> None:
+    url = bank.database("rules")
+    file = write_source(tmp_path / "core.csv", "core", person("1", NAME, NUMBER))
+    assert run(bank.home, "load", "--core", file, ECIF_DATABASE_URL=url).returncode == 0
+    with open_database(Settings(bank.home, url)) as engine, engine.begin() as connection:
+        connection.execute(text("UPDATE derivation SET value = 'rules 1999' WHERE name = 'policies'"))
+    complains(
+        run(bank.home, "load", "--core", file, ECIF_DATABASE_URL=url), 3, "rules of another version", "ecif rebuild"
+    )
+    assert run(bank.home, "rejects", ECIF_DATABASE_URL=url).returncode == 0
+    assert run(bank.home, "rebuild", ECIF_DATABASE_URL=url).returncode == 0
+    assert run(bank.home, "load", "--core", file, ECIF_DATABASE_URL=url).returncode == 0
+
+
 def test_rebuild_says_what_would_change(bank: Bank) -> None:
     assert "changed 0" in run(bank.home, "rebuild").stdout
     spoil = "UPDATE party SET content_hash = '\\x00' WHERE customer_no = (SELECT min(customer_no) FROM link WHERE ended_at IS NULL)"

@@ -4,7 +4,8 @@ A row holds when every field it names is at one of the levels it names; the firs
 row does not name may be at any level. Rows are in order of strength: ``tier`` is the row's place among the AUTO rows,
 and clusters are closed tier by tier (:mod:`ecif.matching.clustering`).
 
-Change a row, and raise :data:`POLICY_VERSION`: every link and every review says under which version it was made.
+Change a row, or how a value is normalised, keyed or compared, and raise :data:`POLICY_VERSION`: every link and every review
+says under which version it was made, and a database of another version takes no records in before it is rebuilt.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from ecif.models.account import Account, Relation
 from ecif.models.base import Base
+from ecif.models.derivation import Derivation
 from ecif.models.matching import DoubtfulPair, RecordFeatures, RecordKey, SharedValue
 from ecif.models.merge_review import MergeReview
 from ecif.models.outbox import OutboxEvent
@@ -11,6 +12,7 @@ from ecif.models.source_record import Load, Reject, SourceRecord, SourceRecordVe
 __all__ = [
     "Account",
     "Base",
+    "Derivation",
     "DoubtfulPair",
     "GoldenRecord",
     "Link",

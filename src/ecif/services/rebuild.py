@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord
-from ecif.matching.features import Features, features_of, load_features
-from ecif.matching.keys import BLOCKS, match_keys
+from ecif.matching.features import Features, features_of
 from ecif.services.candidates import Search, search
-from ecif.services.context import Context, KeyDigests
+from ecif.services.context import Context
+from ecif.services.derivation import mark
 from ecif.services.ingest import Result, follow, write_derived
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
@@ -27,10 +27,6 @@ from ecif.services.rows import query
 
 CHUNK = 500
 _CHUNK = "SELECT id, document FROM source_record WHERE ended_at IS NULL AND id > %(after)b ORDER BY id LIMIT %(limit)b"
-_ANY_KEY = (
-    "SELECT k.digest, f.document FROM (SELECT digest, record_id FROM record_key WHERE kind = ANY(%(kinds)b::smallint[])"
-    " LIMIT 1) k JOIN record_features f USING (record_id)"
-)
 _CLEAR = "TRUNCATE record_features, record_key, shared_value, doubtful_pair, account, relation"
 
 
@@ -73,10 +69,5 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
         result = Result()
         follow(session, context, records, features, (), result)
         report.changed += result.golden_versions + result.customers_merged
+    mark(session, context.digests)
     return report
-
-
-def digests_fit(session: Session, digests: KeyDigests) -> bool:
-    """Whether what is stored was digested with this key. With another, nobody would ever be found again."""
-    stored = query(session, _ANY_KEY, kinds=[int(kind) for kind in BLOCKS])
-    return all(row.digest in map(digests.of, match_keys(load_features(row.document))) for row in stored)
