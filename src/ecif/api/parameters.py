@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Header, Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ecif.api.problems import Problem
 from ecif.api.tokens import Caller
@@ -20,6 +20,16 @@ Purpose = Annotated[str | None, Header(alias="X-Purpose", max_length=200, descri
 Section = StrEnum("Section", [(name.upper(), name) for name in SECTIONS])  # type: ignore[misc]
 
 _RECORD = "[a-z][a-z0-9_]{0,39}:.{1,64}"
+
+
+def _visible(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("no control characters, which no source key holds")
+    return text
+
+
+Word = Annotated[str, AfterValidator(_visible)]
+"""A text that is compared as it is."""
 
 
 class View(BaseModel):
@@ -61,8 +71,8 @@ class SearchQuery(View):
     name: str | None = Field(None, min_length=1, max_length=200, description="姓名或名称")
     phone: str | None = Field(None, min_length=1, max_length=32, description="电话")
     account: str | None = Field(None, min_length=1, max_length=64, description="账号")
-    source_system: str | None = Field(None, min_length=1, max_length=40, description="源系统, with source_key")
-    source_key: str | None = Field(None, min_length=1, max_length=64, description="源系统客户键, with source_system")
+    source_system: Word | None = Field(None, min_length=1, max_length=40, description="源系统, with source_key")
+    source_key: Word | None = Field(None, min_length=1, max_length=64, description="源系统客户键, with source_system")
     after: str = Field("", pattern="^([0-9]{12})?$", description="next_after of the page before")
     limit: int = Field(20, ge=1, le=100)
 
@@ -87,7 +97,7 @@ class _Page(View):
 class SourcesQuery(_Page):
     """A page of source records."""
 
-    after: str = Field("", pattern=f"^({_RECORD})?$", description="next_after of the page before")
+    after: Word = Field("", pattern=f"^({_RECORD})?$", description="next_after of the page before")
 
     @property
     def place(self) -> tuple[str, str]:
@@ -99,7 +109,7 @@ class SourcesQuery(_Page):
 class PartsQuery(_Page):
     """A page of what source records hold: accounts, relations."""
 
-    after: str = Field("", pattern=f"^({_RECORD}:[0-9]{{1,4}})?$", description="next_after of the page before")
+    after: Word = Field("", pattern=f"^({_RECORD}:[0-9]{{1,4}})?$", description="next_after of the page before")
 
     @property
     def place(self) -> tuple[str, str, int]:
