@@ -24,6 +24,8 @@ class KeyKind(IntEnum):
     EMAIL = 5
     COMPANY = 6
     NAME_ADDRESS = 7
+    WHOLE_NUMBER = 8
+    """Stored, never looked for: a whole number that waits under its ends for masked ones (:func:`row_kind`)."""
     NAME = 20
     ACCOUNT = 21
 
@@ -88,6 +90,12 @@ def _name_keys(features: Features) -> list[Key]:
             keys.append((KeyKind.NAME_BIRTH, f"{name}|{features.birth}"))
         keys.extend((KeyKind.NAME_ADDRESS, f"{name}|{a.key}") for a in features.addresses if a.key)
     return keys
+
+
+def row_kind(key: Key, features: Features) -> KeyKind:
+    """The kind under which a record's key is stored. Two whole numbers with the same ends have nothing to say to each other."""
+    kind, _ = key
+    return KeyKind.WHOLE_NUMBER if kind is KeyKind.MASKED_NUMBER and not features.masked else kind
 
 
 def lookup_keys(features: Features, accounts: Iterable[Account]) -> frozenset[Key]:

@@ -21,8 +21,8 @@ from ecif.services.rows import insert_rows, query
 
 _CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
 _BLOCKS = (
-    "SELECT q.n, k.record_id FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
-    " CROSS JOIN LATERAL (SELECT record_id FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
+    "SELECT q.n, k.record_id, k.kind FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
+    " CROSS JOIN LATERAL (SELECT record_id, kind FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
 )
 _FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
 _FEATURES_KEPT = f"{_FEATURES} ORDER BY record_id FOR SHARE"
@@ -110,10 +110,15 @@ def _look(
     wanted = list(by_digest.values())
     caps = [BLOCKS[kind].rows_max + 1 + len(dirty) for kind, _ in wanted]  # whoever was there before is seen for sure
     rows = query(session, _BLOCKS, digests=list(by_digest), caps=caps)
-    found.blocks.update((key, []) for key in wanted)
-    for place, record_id in rows:
-        found.blocks[wanted[place - 1]].append(record_id)
-    load_known(session, {record_id for _, record_id in rows}, found.features, keep=keep)
+    blocks: dict[Key, list[int]] = {key: [] for key in wanted}
+    for place, record_id, _ in rows:
+        blocks[wanted[place - 1]].append(record_id)
+    masked = {wanted[place - 1] for place, _, kind in rows if kind == KeyKind.MASKED_NUMBER}
+    for key in wanted:
+        if key[0] is KeyKind.MASKED_NUMBER and key not in masked and len(blocks[key]) <= BLOCKS[key[0]].rows_max:
+            blocks[key] = []  # whole numbers only, which say nothing to each other
+    found.blocks |= blocks
+    load_known(session, {record_id for block in blocks.values() for record_id in block}, found.features, keep=keep)
     return by_digest
 
 

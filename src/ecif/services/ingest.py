@@ -19,7 +19,7 @@ from ecif.domain.documents import content_hash, dump_record
 from ecif.domain.normal import normal_identifier
 from ecif.domain.records import PartyRecord
 from ecif.matching.features import Features, dump_features, features_of, load_features
-from ecif.matching.keys import BLOCKS, Key, KeyKind, lookup_keys, match_keys
+from ecif.matching.keys import BLOCKS, Key, KeyKind, lookup_keys, match_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
 from ecif.services.candidates import claim
 from ecif.services.context import Context
@@ -262,7 +262,7 @@ def write_derived(
     upsert = "ON CONFLICT (record_id) DO UPDATE SET document = EXCLUDED.document"
     insert_rows(session, RecordFeatures, ("record_id", "document"), feature_rows, upsert)
     key_rows = [
-        (context.digests.of(key), record_id, int(key[0]))
+        (context.digests.of(key), record_id, int(row_kind(key, f)))
         for record_id, f in features.items()
         for key in match_keys(f) | lookup_keys(f, records[record_id].accounts)
     ]
