@@ -58,7 +58,7 @@ class AddressRelation(StrEnum):
     MISSING = "MISSING"
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=4096)
 def normalize_address(raw: str) -> NormalAddress | None:
     """Parses an address; None if it is missing or a placeholder."""
     text = simplify(compact(raw)).upper().translate(_UNITS)
@@ -98,7 +98,7 @@ def _split_road(text: str) -> tuple[str, str, str]:
     return text[: found.start()] + text[found.end() :], _TOWN.sub("", found["road"]), found["no"]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def relate_addresses(a: NormalAddress | None, b: NormalAddress | None) -> AddressRelation:
     """How two addresses relate. Symmetric."""
     if a is None or b is None:

@@ -83,7 +83,7 @@ class CompanyNameRelation(StrEnum):
     MISSING = "MISSING"
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=4096)
 def normalize_company_name(raw: str) -> CompanyName | None:
     """Parses a name; None where nothing is left of it. Anything else parses, if need be as a trade name alone."""
     text = _NOTE.sub("", compact(raw).replace("〔", "(").replace("〕", ")").replace("【", "(").replace("】", ")"))
@@ -134,7 +134,7 @@ def _split_industry(core: str) -> tuple[str, str]:
     return core, ""
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def relate_company_names(a: CompanyName | None, b: CompanyName | None) -> CompanyNameRelation:
     """How two names relate. Symmetric."""
     if a is None or b is None:

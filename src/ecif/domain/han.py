@@ -124,7 +124,7 @@ def character_readings(character: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(fold_umlaut(r.upper()) for r in found[0]))[:4] if found else ()
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def syllables(name: str) -> tuple[tuple[str, ...], ...]:
     """Surname syllables as one part and each given character as one part, each with its readings."""
     surname, given = split_surname(name)
@@ -135,7 +135,7 @@ def syllables(name: str) -> tuple[tuple[str, ...], ...]:
     return (first, *(character_readings(c) for c in given))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def readings(name: str) -> frozenset[tuple[str, str]]:
     """(surname, given name) in pinyin, every combination of readings up to :data:`READINGS_MAX`, surname table first."""
     parts = syllables(name)

@@ -78,7 +78,7 @@ _TW_SUFFIX = re.compile(r"\d{2}(?:\(?[A-Z]\)?)?")
 _DIGITS_FOR_LETTERS = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def normalize_identifier(
     kind: IdentifierKind | None, number: str, *, as_of: date | None = None, party_is_person: bool | None = None
 ) -> NormalIdentifier:

@@ -85,7 +85,7 @@ class NameRelation(StrEnum):
     MISSING = "MISSING"
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def normalize_person_name(raw: str) -> PersonName | None:
     """The normal form, or None where nothing is left of the name."""
     if _PLAIN.fullmatch(raw):

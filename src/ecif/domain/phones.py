@@ -26,7 +26,7 @@ class NormalPhone:
     virtual: bool = False
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def normalize_phone(raw: str) -> NormalPhone | None:
     """A mobile or landline number of the mainland; None if it is missing, impossible or a placeholder."""
     text = _COUNTRY.sub("", compact(raw).upper())
@@ -42,7 +42,7 @@ def normalize_phone(raw: str) -> NormalPhone | None:
     return NormalPhone(digits, False) if _LANDLINE.fullmatch(digits) else None
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def normalize_email(raw: str) -> str:
     """The address in lower case, empty if it is none or a placeholder."""
     address = compact(raw).lower()

@@ -43,7 +43,7 @@ _ANY_CITY = re.compile(r"[一-鿿]{2,3}(?<![超夜菜门])市(?=[一-鿿]{2})")
 """A city that the table does not know under its present name (普洱市); 超市 and 门市部 are none."""
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def split_regions(text: str) -> tuple[tuple[str, ...], str]:
     """Takes the regions off the front: ``深圳市南山区粤海…`` → ``(("深圳", "南山"), "粤海…")``.
 

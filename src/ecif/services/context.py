@@ -16,7 +16,7 @@ class KeyDigests:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self.of = lru_cache(maxsize=65536)(self._of)
+        self.of = lru_cache(maxsize=4096)(self._of)
 
     def _of(self, key: Key) -> UUID:
         kind, text = key
