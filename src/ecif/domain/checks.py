@@ -6,7 +6,6 @@ import re
 from datetime import date
 
 from stdnum import lei as _lei
-from stdnum import luhn as _luhn
 from stdnum.exceptions import ValidationError
 from stdnum.iso7064 import mod_11_2, mod_11_10
 
@@ -74,11 +73,6 @@ def check_lei(number: str) -> bool:
         return len(number) == 20 and bool(_lei.validate(number))
     except ValidationError:
         return False
-
-
-def check_luhn(number: str) -> bool:
-    """Bank card number (ISO/IEC 7812, mod 10), 13 to 19 digits."""
-    return 13 <= len(number) <= 19 and number.isascii() and number.isdigit() and bool(_luhn.is_valid(number))
 
 
 def calendar_date(text: str) -> date | None:

@@ -20,7 +20,6 @@ from ecif.domain.han import (
     is_han,
     readings,
     simplify,
-    split_surname,
     syllables,
 )
 from ecif.domain.text import clean, visible
@@ -211,8 +210,3 @@ def _same_length(a: str, b: str) -> NameRelation:
     swapped = len(differing) == 2 and differing[1] == differing[0] + 1 and a[differing[0]] == b[differing[1]]
     slip = len(a) >= 2 and (len(differing) == 1 or (swapped and sorted(a) == sorted(b) and len(a) >= 3))
     return NameRelation.ONE_CHARACTER if slip else NameRelation.DIFFERENT
-
-
-def surname_of(name: PersonName) -> str:
-    """The surname of a Chinese name's comparison form."""
-    return split_surname(name.key)[0]

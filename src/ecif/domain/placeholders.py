@@ -21,6 +21,7 @@ _ASCENDING = "01234567890123456789"
 _TEST = re.compile("|".join(map(re.escape, _LISTS["test_name"])))
 
 VERSION: str = str(_LISTS["version"])
+"""Raised with every change of the lists: what counts as a value decides who is found."""
 
 
 def is_placeholder_identifier(number: str) -> bool:

@@ -19,16 +19,15 @@ from ecif.matching.types import Field, Level, Outcome
 POLICY_VERSION = "2026.11-3"
 
 SAME = frozenset({Level.EQUAL})
-COMPATIBLE = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
+AGREES = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
+COMPATIBLE = AGREES
 """Names that may be one person's under one identity number."""
 SPELLING = frozenset({Level.EQUAL, Level.VARIANT})
 """The same name, whole, perhaps in another script form or form of company."""
 OPEN = frozenset(Level) - {Level.DIFFERENT}
 """Whatever does not contradict."""
 UNKNOWN = frozenset({Level.MISSING})
-AGREES = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
 CONFLICT = frozenset({Level.DIFFERENT})
-CLOSE = frozenset({Level.EQUAL, Level.NEAR})
 MISTYPED = frozenset({Level.NEAR, Level.MISSING})
 """A name one slip apart, or none at all: what an equal number needs one more fact for."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from ecif.domain import survivorship
+from ecif.domain import placeholders, survivorship
 from ecif.matching import rules
 from ecif.matching.keys import KeyKind
 from ecif.models import Derivation
@@ -23,8 +23,8 @@ _FILLED = "SELECT EXISTS (SELECT FROM source_record) AS filled"
 
 
 def _program(digests: KeyDigests) -> dict[str, str]:
-    return {
-        POLICIES: f"rules {rules.POLICY_VERSION}, survivorship {survivorship.POLICY_VERSION}",
+    return {  # rules, survivorship, placeholders
+        POLICIES: f"{rules.POLICY_VERSION}, {survivorship.POLICY_VERSION}, {placeholders.VERSION}",
         DIGEST_KEY: digests.of((KeyKind.IDENTIFIER, "")).hex,
     }
 
