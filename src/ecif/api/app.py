@@ -11,8 +11,9 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 
 from ecif import __version__
-from ecif.api import customers, problems
+from ecif.api import problems
 from ecif.api.problems import PROBLEM_SCHEMA, PROBLEMS, Problem
+from ecif.api.routers import customers
 from ecif.migrate import is_current
 from ecif.services.context import KeyDigests
 

@@ -1,8 +1,13 @@
-"""Tables and nothing else. Facts: loads, source records, rejects, the number register. The rest is derived from them."""
+"""Tables and nothing else.
+
+Facts: loads, source records, rejects, the number register, and what calls leave behind. The rest is derived from them.
+"""
 
 from ecif.models.account import Account, Relation
 from ecif.models.base import Base
+from ecif.models.calls import Change, ChangeRequest, ClearRead, StoredAnswer
 from ecif.models.derivation import Derivation
+from ecif.models.document_expiry import DocumentExpiry
 from ecif.models.matching import DoubtfulPair, RecordFeatures, RecordKey, SharedValue
 from ecif.models.merge_review import MergeReview
 from ecif.models.outbox import OutboxEvent
@@ -12,7 +17,11 @@ from ecif.models.source_record import Load, Reject, SourceRecord, SourceRecordVe
 __all__ = [
     "Account",
     "Base",
+    "Change",
+    "ChangeRequest",
+    "ClearRead",
     "Derivation",
+    "DocumentExpiry",
     "DoubtfulPair",
     "GoldenRecord",
     "Link",
@@ -27,4 +36,5 @@ __all__ = [
     "SharedValue",
     "SourceRecord",
     "SourceRecordVersion",
+    "StoredAnswer",
 ]

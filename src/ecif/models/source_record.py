@@ -40,7 +40,6 @@ class SourceRecord(Base):
     content_hash: Mapped[bytes] = mapped_column(LargeBinary(16))
     document: Mapped[Document]
     received_at: Mapped[Moment]
-    ended_at: Mapped[Moment | None]
 
 
 class SourceRecordVersion(Base):
@@ -57,6 +56,7 @@ class SourceRecordVersion(Base):
     received_at: Mapped[Moment]
     load_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("load.id"))
     line: Mapped[int | None] = mapped_column(Integer)
+    change_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("change_log.id"))
 
 
 class Reject(Base):

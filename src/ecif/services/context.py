@@ -24,9 +24,20 @@ class KeyDigests:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """The call behind a change: its row in the change log, and what of it events tell."""
+
+    change_id: int
+    channel: str
+    branch: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """``now`` is UTC and aware; ``actor`` names a person or a job."""
+    """``now`` is UTC and aware; ``actor`` names a person or a job; ``cause`` is missing where no call stands behind."""
 
     now: datetime
     actor: str
     digests: KeyDigests = field(repr=False)
+    cause: Cause | None = None

@@ -83,6 +83,8 @@ def _paths(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
 
 def _event(context: Context, party: PartyRow, kind: str, data: dict[str, Any]) -> tuple[Any, ...]:
     seq = party.event_seq + 1
+    cause = context.cause
+    called = {"channel": cause.channel, "branch": cause.branch, "request_id": cause.request_id} if cause else {}
     body = {
         "type": kind,
         "source": "ecif",
@@ -91,9 +93,10 @@ def _event(context: Context, party: PartyRow, kind: str, data: dict[str, Any]) -
         "schema_version": 1,
         "seq": seq,
         "actor": context.actor,
+        **called,
         "data": data,
     }
-    return (party.customer_no, seq, kind, context.now, orjson.dumps(body).decode())
+    return (party.customer_no, seq, kind, context.now, orjson.dumps(body).decode(), cause and cause.change_id)
 
 
 def _write(
@@ -106,4 +109,4 @@ def _write(
     columns = ("party_type", "status", "merged_into", "version", "event_seq", "content_hash", "updated_at")
     update_rows(session, Party, "customer_no", columns, parties)
     insert_rows(session, GoldenRecord, ("customer_no", "version", "document", "recorded_at"), golden)
-    insert_rows(session, OutboxEvent, ("customer_no", "seq", "type", "occurred_at", "document"), events)
+    insert_rows(session, OutboxEvent, ("customer_no", "seq", "type", "occurred_at", "document", "change_id"), events)

@@ -26,7 +26,7 @@ from ecif.services.loads import analyze
 from ecif.services.rows import query
 
 CHUNK = 500
-_CHUNK = "SELECT id, document FROM source_record WHERE ended_at IS NULL AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+_CHUNK = "SELECT id, document FROM source_record WHERE id > %(after)b ORDER BY id LIMIT %(limit)b"
 _CLEAR = "TRUNCATE record_features, record_key, shared_value, doubtful_pair, account, relation"
 
 

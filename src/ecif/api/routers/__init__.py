@@ -1,0 +1,1 @@
+"""One module a noun: a signature and one call each."""
