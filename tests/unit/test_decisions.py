@@ -46,12 +46,17 @@ def said(key: str, **says: Any) -> PartyRecord:
         says["address"] = HOME
     if "email" in says:
         says["emails"] = (says.pop("email"),)
+    for stated in {"same_as", "not_same_as"} & says.keys():
+        says[stated] = (("core", says[stated]),)
+    if "former" in says:
+        says["former_names"] = (says.pop("former"),)
+    replaced = tuple(Identifier(kind, NUMBERS[n], replaced=True) for n in says.pop("replaced", ()))
     if "head" in says:
         says["related"] = (RelatedParty(RelationType.LEGAL_REPRESENTATIVE, says.pop("head")),)
     if "org" in says:
         says |= {"name": says.pop("org"), "party_type": PartyType.ORGANIZATION}
     made = record("core", key, says.pop("name", ""), id=number, kind=kind, **says)
-    return replace(made, identifiers=(*made.identifiers, *also))
+    return replace(made, identifiers=(*made.identifiers, *also, *replaced))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{n}-{c['rule']}" for n, c in enumerate(CASES)])
@@ -74,7 +79,7 @@ def test_every_row_has_a_case() -> None:
 def test_no_row_makes_one_of_a_contradiction() -> None:
     """Only a number that is equal excuses a name that differs; two valid numbers are excused by nothing."""
     for rule in RULES:
-        if rule.outcome is Outcome.AUTO:
+        if rule.outcome is Outcome.AUTO and rule.id != "SAID":
             assert len(rule.needs) >= 2, rule.id
             assert all(level.name != "DIFFERENT" for levels in rule.needs.values() for level in levels), rule.id
 

@@ -43,6 +43,7 @@ def load_record(document: str | bytes) -> PartyRecord:
     raw["party_type"] = PartyType(raw["party_type"])
     raw["business_time"] = datetime.fromisoformat(raw["business_time"])
     raw["identifiers"] = tuple(map(_identifier, raw["identifiers"]))
+    raw["former_names"] = tuple(raw.get("former_names", ()))
     raw["birth_date"] = _date(raw["birth_date"])
     raw["gender"] = Gender(raw["gender"]) if raw["gender"] else None
     raw["phones"] = tuple(Phone(PhoneKind(p["kind"]), p["number"]) for p in raw["phones"])
@@ -52,6 +53,9 @@ def load_record(document: str | bytes) -> PartyRecord:
     raw["accounts"] = tuple(map(_account, raw["accounts"]))
     raw["opened_on"] = _date(raw["opened_on"])
     raw["status"] = RecordStatus(raw["status"])
+    raw["customer_status"] = RecordStatus(said) if (said := raw.get("customer_status")) else None
+    for names in ("same_as", "not_same_as"):
+        raw[names] = tuple((system, key) for system, key in raw.get(names, ()))
     raw["findings"] = tuple(Finding(**f) for f in raw["findings"])
     return PartyRecord(**raw)
 
@@ -62,7 +66,7 @@ def _date(text: str | None) -> date | None:
 
 def _identifier(raw: dict[str, Any]) -> Identifier:
     kind = IdentifierKind(raw["kind"]) if raw["kind"] else None
-    return Identifier(kind, raw["number"], _date(raw["valid_to"]))
+    return Identifier(kind, raw["number"], _date(raw["valid_to"]), raw.get("replaced", False))
 
 
 def _related(raw: dict[str, Any]) -> RelatedParty:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import orjson
 
 from ecif.domain.company_names import normalize_company_name
 from ecif.domain.names import normalize_person_name
-from ecif.domain.normal import identity_birth, identity_gender, normal_identifiers, normal_phones
+from ecif.domain.normal import (
+    identity_birth,
+    identity_gender,
+    normal_identifier,
+    normal_identifiers,
+    normal_phones,
+)
 from ecif.domain.phones import normalize_email
 from ecif.domain.placeholders import is_placeholder_address, is_placeholder_employer, is_placeholder_name
-from ecif.domain.records import PartyRecord, PartyType, RecordStatus
+from ecif.domain.records import AccountStatus, PartyRecord, PartyType, RecordStatus
 from ecif.domain.survivorship import POLICIES, POLICY_VERSION, Candidate, Origin, survive, union
 
 Entry = tuple[tuple[str, ...], dict[str, Any], Origin]
@@ -24,15 +31,18 @@ def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
     Args:
         records: the party's live source records, at least one, in any order.
     """
-    ordered = sorted(records, key=lambda r: (r.system, r.key))
+    everyone = sorted(records, key=lambda r: (r.system, r.key))
+    ordered = [r for r in everyone if r.status is not RecordStatus.ENDED] or everyone
     said = [(record, Origin(record.system, record.key, record.business_time)) for record in ordered]
     document = {
         "customer_no": customer_no,
         "party_type": ordered[0].party_type.value,
-        "status": _status(ordered),
+        "status": _status(ordered).value,
         "policy_version": POLICY_VERSION,
         "fields": _fields(said),
-        "identifiers": union(e for record, origin in said for e in _identifiers(record, origin)),
+        "identifiers": _current_first(
+            union(e for record, origin in said for e in _identifiers(record, origin)), ordered
+        ),
         "aliases": union(e for record, origin in said for e in _aliases(record, origin)),
         "phones": union(e for record, origin in said for e in _phones(record, origin)),
         "addresses": union(e for record, origin in said for e in _addresses(record, origin)),
@@ -44,9 +54,30 @@ def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
     return orjson.dumps(document)
 
 
-def _status(records: Iterable[PartyRecord]) -> str:
-    """ACTIVE while any system keeps an open relationship, CLOSED when all have ended."""
-    return "ACTIVE" if any(r.status is RecordStatus.ACTIVE for r in records) else "CLOSED"
+def _status(records: Sequence[PartyRecord]) -> RecordStatus:
+    """ACTIVE while any system keeps an open relationship, CLOSED when all have ended, unless somebody decided otherwise.
+
+    A customer who was closed is open again with an open account, or with a relationship begun after that day. One who was
+    reactivated stays so until all relationships have ended since.
+    """
+    kept = [r for r in records if not r.same_as]
+    decision = max(
+        (r for r in records if r.customer_status), key=lambda r: (r.business_time, r.system, r.key), default=None
+    )
+    if decision is None:
+        active = any(r.status is RecordStatus.ACTIVE for r in kept or records)
+    elif decision.customer_status is RecordStatus.CLOSED:
+        active = any(_reopens(r, decision.business_time.date()) for r in kept if r is not decision)
+    else:
+        ended = (r.status is not RecordStatus.ACTIVE and r.business_time > decision.business_time for r in kept)
+        active = not (kept and all(ended))
+    return RecordStatus.ACTIVE if active else RecordStatus.CLOSED
+
+
+def _reopens(record: PartyRecord, closed_on: date) -> bool:
+    open_account = any(a.status is not AccountStatus.CLOSED for a in record.accounts)
+    begun = record.opened_on is not None and record.opened_on > closed_on
+    return record.status is RecordStatus.ACTIVE and (open_account or begun)
 
 
 def _fields(said: Sequence[tuple[PartyRecord, Origin]]) -> dict[str, Any]:
@@ -91,7 +122,7 @@ def _name(record: PartyRecord) -> tuple[str, int]:
 
 
 def _derived(record: PartyRecord) -> Iterator[tuple[str, Any, int]]:
-    strong = tuple(n.number for _, n in normal_identifiers(record) if n.is_strong)
+    strong = tuple(n.number for given, n in normal_identifiers(record) if n.is_strong and not given.replaced)
     person = record.party_type is PartyType.PERSON
     born = identity_birth(record, strong if person else ())
     if born:
@@ -111,12 +142,27 @@ def _identifiers(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
             "number": normal.number,
             "validity": normal.validity.value,
             "valid_to": given.valid_to.isoformat() if given.valid_to else None,
+            "replaced": False,
         }
         yield (normal.space.value, normal.number), value, origin
 
 
+def _current_first(identifiers: list[dict[str, Any]], records: Iterable[PartyRecord]) -> list[dict[str, Any]]:
+    """Marks replaced numbers and puts them last. A file that repeats an old number does not make it the current one."""
+    replaced = {
+        (normal.space, normal.number)
+        for record in records
+        for given in record.identifiers
+        if given.replaced and (normal := normal_identifier(record, given))
+    }
+    for entry in identifiers:
+        entry["replaced"] = (entry["space"], entry["number"]) in replaced
+    return sorted(identifiers, key=lambda entry: entry["replaced"])
+
+
 def _aliases(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
-    for kind, name in (("NAME", record.name), ("LATIN", record.latin_name)):
+    former = (("FORMER", name) for name in record.former_names)
+    for kind, name in (("NAME", record.name), ("LATIN", record.latin_name), *former):
         if name and not is_placeholder_name(name):
             yield (kind, name), {"kind": kind, "name": name}, origin
 

@@ -34,6 +34,8 @@ class RecordStatus(StrEnum):
 
     ACTIVE = "ACTIVE"
     CLOSED = "CLOSED"
+    ENDED = "ENDED"
+    """The source has deleted its record: it is kept, still finds its party, and says nothing where a live record speaks."""
 
 
 class PhoneKind(StrEnum):
@@ -72,11 +74,16 @@ class AccountStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """证件: a document kind and its number as the source wrote them. ``kind`` is None where the source left it out."""
+    """证件: a document kind and its number as the source wrote them. ``kind`` is None where the source left it out.
+
+    ``replaced`` (已更换): the number was the party's and another has taken its place. Both lead to the party, and only such
+    a statement lets it hold two numbers of a kind of which a party has one.
+    """
 
     kind: IdentifierKind | None
     number: str = field(repr=False)
     valid_to: date | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +134,27 @@ class Finding:
     field: str
 
 
+RecordName = tuple[str, str]
+"""System and key: the name of a source record, for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartyRecord:
-    """源记录. ``(system, key)`` names it for ever; ``business_time`` (UTC) orders its versions."""
+    """源记录. ``(system, key)`` names it for ever; ``business_time`` (UTC) orders its versions.
+
+    Attributes:
+        same_as: records of whose party this one speaks, because it was written onto a known customer (补录). It says
+            nothing but what was changed.
+        not_same_as: records of parties that, when it was written, were looked at and found to be others.
+        customer_status: a decision on the customer as a whole (客户销户, 激活), not on a relationship in one system.
+    """
 
     system: str
     key: str
     party_type: PartyType
     business_time: datetime
     name: str = field(default="", repr=False)
+    former_names: tuple[str, ...] = field(default=(), repr=False)
     latin_name: str = field(default="", repr=False)
     identifiers: tuple[Identifier, ...] = ()
     birth_date: date | None = field(default=None, repr=False)
@@ -155,6 +174,9 @@ class PartyRecord:
     branch: str = ""
     opened_on: date | None = None
     status: RecordStatus = RecordStatus.ACTIVE
+    customer_status: RecordStatus | None = None
+    same_as: tuple[RecordName, ...] = ()
+    not_same_as: tuple[RecordName, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-POLICY_VERSION = "2026.11-1"
+POLICY_VERSION = "2026.11-2"
 
-SOURCE_PRIORITY: tuple[str, ...] = ("core", "loan", "card", "ebank")
-"""Trust order of the systems where nothing else decides (deposit core first: identity is verified at its counter)."""
+SOURCE_PRIORITY: tuple[str, ...] = ("counter", "core", "loan", "card", "ebank")
+"""Trust order of the systems where nothing else decides: what a clerk took from the document before him, then the deposit
+core, at whose counter identity is verified. Systems and channels that are not named come last."""
 
 LOSERS_MAX = 20
 """Losing values kept with a field; more only repeat what history has."""
@@ -72,13 +73,13 @@ class Policy:
 
 POLICIES: Mapping[str, Policy] = {
     "name": Policy(Rule.SOURCE_PRIORITY),
-    "latin_name": Policy(Rule.SOURCE_PRIORITY, ("card", "core", "ebank", "loan")),
+    "latin_name": Policy(Rule.SOURCE_PRIORITY, ("counter", "card", "core", "ebank", "loan")),
     "birth_date": Policy(Rule.DERIVED),
     "gender": Policy(Rule.DERIVED),
     "nationality": Policy(Rule.MOST_RECENT),
-    "employer": Policy(Rule.SOURCE_PRIORITY, ("loan", "card", "core", "ebank")),
+    "employer": Policy(Rule.SOURCE_PRIORITY, ("counter", "loan", "card", "core", "ebank")),
     "occupation": Policy(Rule.MOST_RECENT),
-    "education": Policy(Rule.SOURCE_PRIORITY, ("loan", "card", "core", "ebank")),
+    "education": Policy(Rule.SOURCE_PRIORITY, ("counter", "loan", "card", "core", "ebank")),
     "marital_status": Policy(Rule.MOST_RECENT),
     "postcode": Policy(Rule.MOST_RECENT),
     "opened_on": Policy(Rule.EARLIEST),

@@ -18,6 +18,8 @@ from ecif.matching.features import Features
 RecordId = int
 Edge = tuple[int, RecordId, RecordId]
 """An AUTO pair: its rule's tier (1 is the strongest) and the two records."""
+STATED_TIER = 0
+"""The tier of pairs that are one because somebody said so: nothing else is asked."""
 
 
 class _Groups:
@@ -55,9 +57,15 @@ def compatible(
 ) -> bool:
     """Whether these records may be one party: at most one valid number in each space where a party has one.
 
+    A number that took another's place, as a record says, does not contradict it. Records of which somebody said that they
+    are not the same are never one.
+
     Args:
         shared: numbers that too many parties hold; they say nothing, so they forbid nothing.
     """
+    members = list(members)
+    if _said_apart(members, features):
+        return False
     held: dict[str, set[str]] = defaultdict(set)
     checked: set[str] = set()
     for member in members:
@@ -67,7 +75,19 @@ def compatible(
             if shared.get(number, 1) <= NAMES_MAX:
                 held[number.partition(":")[0]].add(number)
     pairs = (pair for numbers in held.values() for pair in combinations(numbers, 2))
-    return not any(two_parties(x, y, {x, y} - checked) for x, y in pairs)
+    excused = _excused(members, features)
+    return not any(two_parties(x, y, {x, y} - checked) for x, y in pairs if {x, y} not in excused)
+
+
+def _excused(members: Iterable[RecordId], features: Mapping[RecordId, Features]) -> set[frozenset[str]]:
+    """Pairs of numbers of which one took the other's place, as a record says."""
+    found = ((*features[m].strong, *features[m].replaced) for m in members if features[m].replaced)
+    return {frozenset(pair) for numbers in found for pair in combinations(numbers, 2)}
+
+
+def _said_apart(members: Iterable[RecordId], features: Mapping[RecordId, Features]) -> bool:
+    apart = {name for m in members for name in features[m].not_same_as}
+    return bool(apart) and any(features[m].name in apart for m in members)
 
 
 def cluster(
@@ -80,7 +100,7 @@ def cluster(
     by_tier: dict[int, list[Edge]] = defaultdict(list)
     for edge in edges:
         by_tier[edge[0]].append(edge)
-    clusters = [[record] for record in records]
+    clusters = connected(records, by_tier.pop(STATED_TIER, ()))
     for tier in sorted(by_tier):
         clusters = _close(clusters, by_tier[tier], features, shared)
     return clusters

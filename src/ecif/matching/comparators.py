@@ -9,8 +9,8 @@ from types import MappingProxyType
 from rapidfuzz.distance import OSA
 
 from ecif.domain.addresses import AddressRelation, relate_addresses
-from ecif.domain.company_names import CompanyNameRelation, relate_company_names
-from ecif.domain.names import NameRelation, PersonName, relate_person_names
+from ecif.domain.company_names import CompanyNameRelation, normalize_company_name, relate_company_names
+from ecif.domain.names import NameRelation, PersonName, normalize_person_name, relate_person_names
 from ecif.domain.records import PartyType
 from ecif.matching.features import Features
 from ecif.matching.types import Comparison, Field, Level
@@ -86,9 +86,18 @@ def two_parties(x: str, y: str, unchecked: Collection[str]) -> bool:
     return not (x in unchecked or y in unchecked) or OSA.distance(x[:-1], y[:-1], score_cutoff=1) > 1
 
 
+def stated(a: Features, b: Features, shared: Shared) -> Comparison:
+    """That they are one was said of a record written onto a known customer; that they are two, when it was opened."""
+    if a.name in b.not_same_as or b.name in a.not_same_as:
+        return Comparison(Field.STATED, Level.DIFFERENT, "SAID_NOT_SAME")
+    if a.name in b.same_as or b.name in a.same_as:
+        return Comparison(Field.STATED, Level.EQUAL, "SAID_SAME")
+    return Comparison(Field.STATED, Level.MISSING, "MISSING")
+
+
 def identifier(a: Features, b: Features, shared: Shared) -> Comparison:
     """Equal in one space is EQUAL; two valid numbers in one space that differ are two parties (twins' numbers too)."""
-    ours, theirs = _spaces(a.strong, shared), _spaces(b.strong, shared)
+    ours, theirs = _spaces(a.strong + a.replaced, shared), _spaces(b.strong + b.replaced, shared)
     if not ours or not theirs:
         return Comparison(Field.IDENTIFIER, Level.MISSING, "MISSING")
     common = [s for s in ours if s in theirs]
@@ -159,6 +168,25 @@ def _mask_fits(m: str, n: str) -> bool:
 
 
 def name(a: Features, b: Features, shared: Shared) -> Comparison:
+    """Names, former ones too: one who was renamed is told by his old name under an equal number, never by it alone."""
+    found = _present_names(a, b)
+    renamed = found.level in (Level.DIFFERENT, Level.NEAR) and (a.former_names or b.former_names)
+    if renamed and (_was_called(a, b) or _was_called(b, a)):
+        return Comparison(Field.NAME, Level.PARTIAL, "FORMER_NAME")
+    return found
+
+
+def _was_called(a: Features, b: Features) -> bool:
+    """Whether one of a's former names is b's name, whole."""
+    if a.party_type is PartyType.ORGANIZATION:
+        companies = map(normalize_company_name, a.former_names)
+        return any(relate_company_names(c, b.company) is CompanyNameRelation.EQUAL for c in companies)
+    people = map(normalize_person_name, a.former_names)
+    same = (NameRelation.EQUAL, NameRelation.TRADITIONAL)
+    return any(relate_person_names(p, b.person) in same for p in people)
+
+
+def _present_names(a: Features, b: Features) -> Comparison:
     """Names by script: the document's name first, the Latin one where a side has no other."""
     if a.party_type is PartyType.ORGANIZATION:
         company = relate_company_names(a.company, b.company)
@@ -270,6 +298,7 @@ def kind(a: Features, b: Features, shared: Shared) -> Comparison:
 
 
 COMPARATORS: Mapping[Field, Comparator] = {
+    Field.STATED: stated,
     Field.IDENTIFIER: identifier,
     Field.DOCUMENT: document,
     Field.BROKEN_NUMBER: broken_number,

@@ -10,6 +10,7 @@ from ecif.matching.rules import RULES_OF, SEPARATE_BY_DEFAULT, Rule
 from ecif.matching.types import Comparison, Decision, Field, Level, Outcome
 
 WEIGHTS: Mapping[Field, int] = {
+    Field.STATED: 0,
     Field.IDENTIFIER: 60,
     Field.DOCUMENT: 35,
     Field.BROKEN_NUMBER: 20,
@@ -68,10 +69,10 @@ def decide(a: Features, b: Features, shared: Shared = NOTHING_SHARED) -> Decisio
     """
     if a.party_type is not b.party_type:
         return Decision(Outcome.SEPARATE, "N4", "PARTY_TYPE", 0, ())
-    if a.quarantined or b.quarantined:
-        return Decision(Outcome.SEPARATE, "N4", "QUARANTINED", 0, ())
-    pair = _Pair(a, b, shared)
+    pair, quarantined = _Pair(a, b, shared), a.quarantined or b.quarantined
     for rule in RULES_OF[a.party_type]:
+        if quarantined and Field.STATED not in rule.needs:
+            return Decision(Outcome.SEPARATE, "N4", "QUARANTINED", 0, ())
         if pair.holds(rule):
             known = pair.all() if rule.outcome is Outcome.REVIEW else tuple(pair.done.values())
             return Decision(rule.outcome, rule.level, rule.id, rule.tier, known)

@@ -23,7 +23,7 @@ from ecif.domain.normal import (
 )
 from ecif.domain.phones import normalize_email, normalize_phone
 from ecif.domain.placeholders import is_placeholder_employer, is_placeholder_name, is_test_name
-from ecif.domain.records import PartyRecord, PartyType, RelatedParty, RelationType
+from ecif.domain.records import Identifier, PartyRecord, PartyType, RelatedParty, RelationType
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,23 @@ class Features:
     ``strong`` numbers have a right check digit and belong to one party at most; ``documents`` are well formed but weak;
     ``broken`` fail their check; ``masked`` hide digits behind ``*``. ``unchecked`` are the strong ones that were written in
     the 15 digits of old cards, which have no check digit. ``contradicted`` names what the source states otherwise than
-    its own number does.
+    its own number does. ``replaced`` numbers were the party's before others took their place, ``former_names`` its names.
+
+    ``name``, ``same_as`` and ``not_same_as`` name records (``system:key``): what a person said of the record at its writing.
     """
 
     party_type: PartyType
+    name: str = ""
+    same_as: tuple[str, ...] = ()
+    not_same_as: tuple[str, ...] = ()
     quarantined: bool = False
     strong: tuple[str, ...] = field(default=(), repr=False)
     documents: tuple[str, ...] = field(default=(), repr=False)
     broken: tuple[str, ...] = field(default=(), repr=False)
     masked: tuple[str, ...] = field(default=(), repr=False)
     unchecked: tuple[str, ...] = field(default=(), repr=False)
+    replaced: tuple[str, ...] = field(default=(), repr=False)
+    former_names: tuple[str, ...] = field(default=(), repr=False)
     person: PersonName | None = field(default=None, repr=False)
     latin: PersonName | None = field(default=None, repr=False)
     company: CompanyName | None = field(default=None, repr=False)
@@ -68,13 +75,28 @@ def features_of(record: PartyRecord) -> Features:
     return _person(record) if record.party_type is PartyType.PERSON else _organization(record)
 
 
+def _stated(record: PartyRecord) -> dict[str, Any]:
+    return {
+        "party_type": record.party_type,
+        "name": record_name(record.system, record.key),
+        "same_as": tuple(sorted(record_name(*name) for name in record.same_as)),
+        "not_same_as": tuple(sorted(record_name(*name) for name in record.not_same_as)),
+        "quarantined": is_test_name(record.name),
+        "former_names": record.former_names,
+    }
+
+
+def record_name(system: str, key: str) -> str:
+    """The name of a record as one text."""
+    return f"{system}:{key}"
+
+
 def _person(record: PartyRecord) -> Features:
-    numbers = _by_class(n for _, n in normal_identifiers(record))
+    numbers = _by_class(normal_identifiers(record))
     checked = tuple(n.partition(":")[2] for n in numbers["strong"])
     born, gender = identity_birth(record, checked), identity_gender(record, checked)
     return Features(
-        party_type=record.party_type,
-        quarantined=is_test_name(record.name),
+        **_stated(record),
         **numbers,
         person=_person_name(record.name),
         latin=_person_name(record.latin_name),
@@ -87,12 +109,11 @@ def _person(record: PartyRecord) -> Features:
 
 
 def _organization(record: PartyRecord) -> Features:
-    numbers = _by_class(n for _, n in normal_identifiers(record))
+    numbers = _by_class(normal_identifiers(record))
     founded = identity_birth(record, ())
     named = bool(record.name) and not is_placeholder_name(record.name)
     return Features(
-        party_type=record.party_type,
-        quarantined=is_test_name(record.name),
+        **_stated(record),
         **numbers,
         company=normalize_company_name(record.name) if named else None,
         birth=founded.isoformat() if founded else "",
@@ -114,17 +135,20 @@ def _representative(record: PartyRecord, head: RelatedParty | None) -> dict[str,
     }
 
 
-_NUMBERS = ("strong", "documents", "broken", "masked", "unchecked")
+_NUMBERS = ("strong", "documents", "broken", "masked", "unchecked", "replaced")
 
 
 def _spaced(number: NormalIdentifier) -> str:
     return f"{number.space.value}:{number.number}"
 
 
-def _by_class(numbers: Iterable[NormalIdentifier]) -> dict[str, Any]:
+def _by_class(numbers: Iterable[tuple[Identifier, NormalIdentifier]]) -> dict[str, Any]:
     classes: dict[str, set[str]] = {name: set() for name in _NUMBERS}
-    for number in numbers:
+    for given, number in numbers:
         name = _class_of(number)
+        if given.replaced:
+            classes["replaced"].update({_spaced(number)} if name == "strong" else ())
+            continue
         if name:
             classes[name].add(_spaced(number))
         if number.reason == "UPGRADED_15":
@@ -188,7 +212,7 @@ def load_features(document: str | bytes) -> Features:
         raw[name] = PersonName(**raw[name]) if raw[name] else None
     raw["company"] = CompanyName(**raw["company"]) if raw["company"] else None
     raw["addresses"] = tuple(NormalAddress(**a) for a in raw["addresses"])
-    for name in (*_NUMBERS, "phones", "emails", "contradicted"):
-        raw[name] = tuple(raw[name])
+    for name in (*_NUMBERS, "phones", "emails", "contradicted", "same_as", "not_same_as", "former_names"):
+        raw[name] = tuple(raw.get(name, ()))
     raw["party_type"] = PartyType(raw["party_type"])
     return Features(**raw)

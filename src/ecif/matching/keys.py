@@ -26,6 +26,8 @@ class KeyKind(IntEnum):
     NAME_ADDRESS = 7
     WHOLE_NUMBER = 8
     """Stored, never looked for: a whole number that waits under its ends for masked ones (:func:`row_kind`)."""
+    RECORD = 9
+    """The record's own name, under which those that speak of its party meet it."""
     NAME = 20
     ACCOUNT = 21
 
@@ -52,6 +54,7 @@ BLOCKS: dict[KeyKind, Block] = {
     KeyKind.EMAIL: Block(rows_max=100, names_max=5),
     KeyKind.COMPANY: Block(rows_max=200),
     KeyKind.NAME_ADDRESS: Block(rows_max=200),
+    KeyKind.RECORD: Block(rows_max=200),
 }
 """Kinds that bring candidates. The others are for look-up only."""
 
@@ -59,10 +62,12 @@ Key = tuple[KeyKind, str]
 
 
 def match_keys(features: Features) -> frozenset[Key]:
-    """The keys under which a record meets its candidates; none for a quarantined (test) record."""
+    """The keys under which a record meets its candidates; for a quarantined (test) record its name alone."""
+    keys: set[Key] = {(KeyKind.RECORD, name) for name in (features.name, *features.same_as)}
     if features.quarantined:
-        return frozenset()
-    keys: set[Key] = {(KeyKind.IDENTIFIER, n) for n in (*features.strong, *features.documents, *features.broken)}
+        return frozenset(keys)
+    numbers = (*features.strong, *features.replaced, *features.documents, *features.broken)
+    keys.update((KeyKind.IDENTIFIER, n) for n in numbers)
     keys.update((KeyKind.PHONE, phone) for phone in features.phones)
     keys.update((KeyKind.EMAIL, email) for email in features.emails)
     keys.update(_masked_keys(features))

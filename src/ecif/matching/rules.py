@@ -1,7 +1,7 @@
 """The match rules as a table that a compliance officer can read (匹配规则).
 
 A row holds when every field it names is at one of the levels it names; the first row that holds decides. Fields that a
-row does not name may be at any level. Rows are in order of strength: ``tier`` is the row's place among the AUTO rows,
+row does not name may be at any level. Rows are in order of strength: ``tier`` is the row's place (0 for what was said),
 and clusters are closed tier by tier (:mod:`ecif.matching.clustering`).
 
 Change a row, or how a value is normalised, keyed or compared, and raise :data:`POLICY_VERSION`: every link and every review
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ecif.domain.records import PartyType
 from ecif.matching.types import Field, Level, Outcome
 
-POLICY_VERSION = "2026.11-3"
+POLICY_VERSION = "2026.11-4"
 
 SAME = frozenset({Level.EQUAL})
 AGREES = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
@@ -51,10 +51,18 @@ def _rule(id: str, party: PartyType, outcome: Outcome, level: str, meaning: str,
     return Rule(id, party, outcome, level, {Field(name): levels for name, levels in needs.items()}, meaning)
 
 
+SAID = "M0"
+"""The evidence class of what a person said of two records."""
+
 AUTO, REVIEW, SEPARATE = Outcome.AUTO, Outcome.REVIEW, Outcome.SEPARATE
 
 # fmt: off
 _ROWS = (
+    # What was said when one of the two was written down
+    _rule("SAID-OTHER", PERSON, SEPARATE, "N0", "开户时已确认并非同一人 said not to be the same when it was opened", stated=CONFLICT),
+    _rule("SAID-OTHER", ORGANIZATION, SEPARATE, "N0", "开户时已确认并非同一机构 said not to be the same when it was opened", stated=CONFLICT),
+    _rule("SAID", PERSON, AUTO, SAID, "在该客户名下补录 written onto this customer", stated=SAME),
+    _rule("SAID", ORGANIZATION, AUTO, SAID, "在该客户名下补录 written onto this customer", stated=SAME),
     # Vetoes
     _rule("P-N1", PERSON, SEPARATE, "N1", "两个有效证件号码不同 two valid numbers differ", identifier=CONFLICT),
     _rule("O-N1", ORGANIZATION, SEPARATE, "N1", "两个有效代码不同 two valid codes differ", identifier=CONFLICT),
@@ -121,7 +129,8 @@ _ROWS = (
 
 def _numbered(rows: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(
-        Rule(r.id, r.party_type, r.outcome, r.level, r.needs, r.meaning, tier) for tier, r in enumerate(rows, start=1)
+        Rule(r.id, r.party_type, r.outcome, r.level, r.needs, r.meaning, 0 if r.level == SAID else tier)
+        for tier, r in enumerate(rows, start=1)
     )
 
 

@@ -23,6 +23,8 @@ class Level(IntEnum):
 class Field(StrEnum):
     """What is compared (比对项)."""
 
+    STATED = "stated"
+    """What a person said of the two when he wrote one of them down."""
     IDENTIFIER = "identifier"
     """Numbers whose check digit is right, in a space where one party has one."""
     DOCUMENT = "document"

@@ -7,7 +7,7 @@ the whole batch, so that a record costs a share of some twenty statements and no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ from ecif.domain.documents import content_hash, dump_record
 from ecif.domain.normal import normal_identifier
 from ecif.domain.records import PartyRecord
 from ecif.matching.features import Features, dump_features, features_of, load_features
-from ecif.matching.keys import BLOCKS, Key, KeyKind, lookup_keys, match_keys, row_kind
+from ecif.matching.keys import Key, KeyKind, lookup_keys, match_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
 from ecif.services.candidates import claim
 from ecif.services.context import Context
@@ -110,17 +110,29 @@ class _Stored:
 def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -> Result:
     """Takes a batch of deliveries in, in the caller's transaction. Delivering the same again changes nothing."""
     items = [_Item(d, document := dump_record(d.record), content_hash(document)) for d in deliveries]
-    fresh, _ = _unknown(session, items)
+    fresh, seen = _unknown(session, items)
     if not fresh:
         return Result([i.fate for i in items])
     features = {id(i): features_of(i.delivery.record) for i in fresh}
-    claim(session, _claims(context, fresh, features.values()))
-    fresh, stored = _unknown(session, fresh)  # somebody may have been faster
+    old = _old_features(session, [seen[i.name].id for i in fresh if i.name in seen])
+    claim(session, _claims(context, [*features.values(), *old.values()]))
+    fresh, stored = _unknown(session, fresh)
+    faster = [record.id for name, record in stored.items() if seen.get(name) != record]
+    if faster:  # somebody changed these before they were ours
+        changed = _old_features(session, faster)
+        claim(session, _claims(context, changed.values()))
+        old |= changed
     newest = _store(session, context, fresh, stored)
     result = Result([i.fate for i in items])
     if newest:
-        _derive(session, context, {i.record_id: (i, features[id(i)]) for i in newest}, result)
+        _derive(session, context, {i.record_id: (i, features[id(i)]) for i in newest}, old, result)
     return result
+
+
+def _old_features(session: Session, ids: Collection[int]) -> dict[int, Features]:
+    """What is stored of records that are about to change: the keys they leave are claimed with those they get."""
+    rows = query(session, _OLD_FEATURES, ids=list(ids)) if ids else []
+    return {row.record_id: load_features(row.document) for row in rows}
 
 
 def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[tuple[str, str], _Stored]]:
@@ -131,10 +143,9 @@ def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[tu
     return [i for i in items if not (i.name in stored and stored[i.name].order == i.order)], stored
 
 
-def _claims(context: Context, items: Iterable[_Item], features: Iterable[Features]) -> set[UUID]:
-    keys: set[Key] = {key for f in features for key in match_keys(f)}
-    names = {context.digests.of((KeyKind.NAME, f"source:{system}:{key}")) for system, key in (i.name for i in items)}
-    return names | {context.digests.of(key) for key in keys}
+def _claims(context: Context, features: Iterable[Features]) -> set[UUID]:
+    """All match keys; a record's own name is one of them, so that two versions of it wait for each other."""
+    return {context.digests.of(key) for f in features for key in match_keys(f)}
 
 
 def _store(
@@ -219,12 +230,18 @@ def _update_records(session: Session, context: Context, items: list[_Item]) -> N
     update_rows(session, SourceRecord, "id", columns, rows)
 
 
-def _derive(session: Session, context: Context, newest: dict[int, tuple[_Item, Features]], result: Result) -> None:
+def _derive(
+    session: Session,
+    context: Context,
+    newest: dict[int, tuple[_Item, Features]],
+    old: dict[int, Features],
+    result: Result,
+) -> None:
     """Everything that follows from the stored facts of these records: keys, links, golden records, reviews, events."""
     records = {record_id: item.delivery.record for record_id, (item, _) in newest.items()}
     features = {record_id: f for record_id, (_, f) in newest.items()}
     known = [record_id for record_id, (item, _) in newest.items() if item.fate is Fate.UPDATED]
-    left = write_derived(session, context, records, features, known)
+    left = write_derived(session, context, records, features, {i: old[i] for i in known})
     follow(session, context, records, features, left, result)
 
 
@@ -249,16 +266,19 @@ def write_derived(
     context: Context,
     records: dict[int, PartyRecord],
     features: dict[int, Features],
-    known: Sequence[int],
+    known: Mapping[int, Features],
 ) -> set[Key]:
-    """Writes features, keys, accounts and relations of records; returns the match keys that known ones had before."""
-    left: set[Key] = set()
-    if known:
-        for row in query(session, _OLD_FEATURES, ids=known):
-            left |= match_keys(load_features(row.document))
-        claim(session, {context.digests.of(key) for key in left})
-        for drop in _DROP:
-            query(session, drop, ids=known)
+    """Writes features, keys, accounts and relations of records.
+
+    Args:
+        known: the former features of records that were there before.
+
+    Returns:
+        The match keys that known records had before.
+    """
+    left = {key for f in known.values() for key in match_keys(f)}
+    for drop in _DROP if known else ():
+        query(session, drop, ids=list(known))
     feature_rows = [(i, dump_features(f).decode()) for i, f in features.items()]
     upsert = "ON CONFLICT (record_id) DO UPDATE SET document = EXCLUDED.document"
     insert_rows(session, RecordFeatures, ("record_id", "document"), feature_rows, upsert)
@@ -270,7 +290,7 @@ def write_derived(
     insert_rows(session, RecordKey, ("digest", "record_id", "kind"), key_rows)
     _write_accounts(session, context, records)
     _write_relations(session, context, records)
-    return {key for key in left if key[0] in BLOCKS}
+    return left
 
 
 def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:

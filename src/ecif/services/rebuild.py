@@ -57,7 +57,7 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
     query(session, _CLEAR)
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
-        write_derived(session, context, records, features, [])
+        write_derived(session, context, records, features, {})
         report.records += len(records)
     analyze(session)
     for features in _features(session, chunk):
