@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from ecif.db import run_transaction
 from ecif.domain.golden import golden_record
 from ecif.domain.identifier_kinds import IdentifierKind
-from ecif.domain.records import Identifier, PartyRecord, PartyType, RelatedParty, RelationType
+from ecif.domain.records import Identifier, PartyRecord, PartyType, RecordStatus, RelatedParty, RelationType
 from ecif.matching.decision import compare, decide, score
 from ecif.matching.features import dump_features, features_of, load_features
 from ecif.services.context import Context, KeyDigests
@@ -85,7 +85,31 @@ def banks(draw: st.DrawFn, most: int = 9) -> list[PartyRecord]:
     """Records of a few people and firms who share names, numbers, phones and homes; the same keys in every bank."""
     firms = draw(st.sampled_from((False, False, True)))
     made = draw(st.lists(_said(firms) if firms else st.one_of(_said(False), _said(False)), min_size=1, max_size=most))
-    return [record(SYSTEMS[n % 4], f"k{n}", m.pop("name"), **m) for n, m in enumerate(made)]
+    written = draw(st.booleans())
+    return [
+        record(SYSTEMS[n % 4], f"k{n}", m.pop("name"), **m, **(draw(_stated(n, len(made))) if written else {}))
+        for n, m in enumerate(made)
+    ]
+
+
+@st.composite
+def _stated(draw: st.DrawFn, n: int, size: int) -> dict[str, Any]:
+    """What a person said when the n-th record was written, mostly nothing."""
+    others = [(SYSTEMS[m % 4], f"k{m}") for m in range(size) if m != n]
+    if not others or draw(st.integers(0, 2)):
+        return {"status": draw(st.sampled_from(RecordStatus))}
+    one = (draw(st.sampled_from(others)),)
+    return draw(
+        st.sampled_from(
+            (
+                {"same_as": one},
+                {"not_same_as": one},
+                {"same_as": one, "customer_status": RecordStatus.CLOSED},
+                {"same_as": one, "customer_status": RecordStatus.ACTIVE},
+                {"former_names": (NAMES[0],)},
+            )
+        )
+    )
 
 
 @st.composite

@@ -37,7 +37,7 @@ def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
     document = {
         "customer_no": customer_no,
         "party_type": ordered[0].party_type.value,
-        "status": _status(ordered).value,
+        **_standing(ordered),
         "policy_version": POLICY_VERSION,
         "fields": _fields(said),
         "identifiers": _current_first(
@@ -54,24 +54,25 @@ def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
     return orjson.dumps(document)
 
 
-def _status(records: Sequence[PartyRecord]) -> RecordStatus:
+def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     """ACTIVE while any system keeps an open relationship, CLOSED when all have ended, unless somebody decided otherwise.
 
     A customer who was closed is open again with an open account, or with a relationship begun after that day. One who was
     reactivated stays so until all relationships have ended since.
     """
-    kept = [r for r in records if not r.same_as]
-    decision = max(
-        (r for r in records if r.customer_status), key=lambda r: (r.business_time, r.system, r.key), default=None
-    )
+    kept = [r for r in records if not r.same_as] or records
+    closed_on = max(r.business_time for r in kept).date()
+    decided = [r for r in records if r.customer_status]
+    decision = max(decided, key=lambda r: (r.business_time, r.system, r.key), default=None)
     if decision is None:
-        active = any(r.status is RecordStatus.ACTIVE for r in kept or records)
+        active = any(r.status is RecordStatus.ACTIVE for r in kept)
     elif decision.customer_status is RecordStatus.CLOSED:
-        active = any(_reopens(r, decision.business_time.date()) for r in kept if r is not decision)
+        closed_on = decision.business_time.date()
+        active = any(_reopens(r, closed_on) for r in kept if r is not decision)
     else:
-        ended = (r.status is not RecordStatus.ACTIVE and r.business_time > decision.business_time for r in kept)
-        active = not (kept and all(ended))
-    return RecordStatus.ACTIVE if active else RecordStatus.CLOSED
+        active = any(r.status is RecordStatus.ACTIVE or r.business_time <= decision.business_time for r in kept)
+    status = RecordStatus.ACTIVE if active else RecordStatus.CLOSED
+    return {"status": status.value, "closed_on": None if active else closed_on.isoformat()}
 
 
 def _reopens(record: PartyRecord, closed_on: date) -> bool:

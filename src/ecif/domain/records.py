@@ -61,6 +61,7 @@ class RelationType(StrEnum):
 
     LEGAL_REPRESENTATIVE = "LEGAL_REPRESENTATIVE"
     SPOUSE = "SPOUSE"
+    GUARDIAN = "GUARDIAN"
 
 
 class AccountStatus(StrEnum):

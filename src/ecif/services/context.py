@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from uuid import UUID
 
+from ecif.domain.channels import Channel
 from ecif.matching.keys import Key
 
 
@@ -24,20 +25,28 @@ class KeyDigests:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """The call behind a change: its row in the change log, and what of it events tell."""
+class Call:
+    """The call that a change is made by: who calls, for which clerk, from where (调用方, 操作员, 渠道, 机构)."""
 
-    change_id: int
-    channel: str
-    branch: str
-    request_id: str
+    caller: str
+    operator: str = ""
+    channel: Channel = Channel.API
+    branch: str = ""
+    business_date: date | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``now`` is UTC and aware; ``actor`` names a person or a job; ``cause`` is missing where no call stands behind."""
+    """``now`` is UTC and aware; ``actor`` names a person or a job.
+
+    Attributes:
+        call: missing where no call stands behind (files, jobs).
+        change_id: its row in the change log, once it has changed something.
+    """
 
     now: datetime
     actor: str
     digests: KeyDigests = field(repr=False)
-    cause: Cause | None = None
+    call: Call | None = None
+    change_id: int | None = None

@@ -83,8 +83,8 @@ def _paths(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
 
 def _event(context: Context, party: PartyRow, kind: str, data: dict[str, Any]) -> tuple[Any, ...]:
     seq = party.event_seq + 1
-    cause = context.cause
-    called = {"channel": cause.channel, "branch": cause.branch, "request_id": cause.request_id} if cause else {}
+    call = context.call
+    called = {"channel": call.channel.value, "branch": call.branch, "request_id": call.request_id} if call else {}
     body = {
         "type": kind,
         "source": "ecif",
@@ -96,7 +96,7 @@ def _event(context: Context, party: PartyRow, kind: str, data: dict[str, Any]) -
         **called,
         "data": data,
     }
-    return (party.customer_no, seq, kind, context.now, orjson.dumps(body).decode(), cause and cause.change_id)
+    return (party.customer_no, seq, kind, context.now, orjson.dumps(body).decode(), context.change_id)
 
 
 def _write(

@@ -213,7 +213,7 @@ def _insert_versions(session: Session, context: Context, groups: list[list[_Item
         item.version = last[item.record_id] = last.get(item.record_id, 0) + 1
         rows.append(
             (item.record_id, item.version, record.business_time, item.hash, item.document.decode(), context.now,
-             delivery.load_id, delivery.line, context.cause and context.cause.change_id)
+             delivery.load_id, delivery.line, context.change_id)
         )  # fmt: skip
     columns = (
         "record_id", "version", "business_time", "content_hash", "document", "received_at", "load_id", "line",
