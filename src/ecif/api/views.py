@@ -29,7 +29,7 @@ def customer_view(document: dict[str, Any], *, sections: list[str], provenance: 
     """The part of a golden record that a caller asked for and may see. Organisations' names are public."""
     shown = {key: value for key, value in document.items() if key not in SECTIONS}
     public_name = document["party_type"] == "ORGANIZATION"
-    for section in sections:
+    for section in () if "merged_into" in document else sections:
         value = document[section]
         if section == "fields":
             shown[section] = {

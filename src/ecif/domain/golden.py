@@ -54,6 +54,12 @@ def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
     return orjson.dumps(document)
 
 
+def merged_record(customer_no: str, party_type: str, survivor: str) -> bytes:
+    """What takes the place of the golden record of a number that was merged (合并占位)."""
+    body = {"customer_no": customer_no, "party_type": party_type, "status": "MERGED", "merged_into": survivor}
+    return orjson.dumps(body)
+
+
 def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     """ACTIVE while any system keeps an open relationship, CLOSED when all have ended, unless somebody decided otherwise.
 

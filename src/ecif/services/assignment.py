@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ RULE_OF_TIER = {rule.tier: rule.id for rule in RULES}
 TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
 OWN_NUMBER = "NEW"
 """The rule of a record that is alone under its number."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 _DROP_PAIRS = "DELETE FROM doubtful_pair WHERE record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[])"
 _DROP_HELD = "DELETE FROM doubtful_pair WHERE held AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
@@ -42,6 +44,7 @@ class PartyRow:
     event_seq: int
     content_hash: bytes
     merged_into: str | None
+    updated_at: datetime = NEVER
     new: bool = False
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.documents import content_hash, load_record
-from ecif.domain.golden import golden_record
+from ecif.domain.golden import golden_record, merged_record
 from ecif.domain.records import PartyRecord
 from ecif.models import GoldenRecord, OutboxEvent, Party
 from ecif.services.assignment import Assignment, PartyRow
 from ecif.services.context import Context
 from ecif.services.rows import insert_rows, query, update_rows
+
+TICK = timedelta(microseconds=1)
+"""By so much at least a version of a customer is recorded later than the one before it."""
 
 _DOCUMENTS = "SELECT id, document FROM source_record WHERE id = ANY(%(ids)b::bigint[])"
 _CURRENT = (
@@ -24,38 +29,40 @@ _CURRENT = (
 
 
 def settle(session: Session, context: Context, assignment: Assignment, fresh: Mapping[int, PartyRecord]) -> int:
-    """Brings the golden records of all changed customers up to date; returns how many got a new version.
+    """Brings the golden records of all changed customers up to date; returns how many live ones got a new version.
+
+    A number that was merged gets a version too, which says into whom: so what was answered at any time can be read later.
 
     Args:
         fresh: records that the caller holds already; the others are loaded.
     """
+    parties = assignment.parties
     live = {no: assignment.members[no] for no in sorted(assignment.changed) if no in assignment.members}
     records = dict(fresh) | _load(session, {m for members in live.values() for m in members} - fresh.keys())
     documents = {no: golden_record(no, [records[m] for m in members]) for no, members in live.items()}
-    changed = {no: d for no, d in documents.items() if content_hash(d) != assignment.parties[no].content_hash}
-    revived = {no for no in live if assignment.parties[no].merged_into is not None}
+    changed = {no: d for no, d in documents.items() if content_hash(d) != parties[no].content_hash}
     before = _before(session, assignment, changed)
+    merged = {no: merged_record(no, parties[no].party_type, to) for no, to in sorted(assignment.merged.items())}
     rows: list[tuple[Any, ...]] = []
     events: list[tuple[Any, ...]] = []
     golden: list[tuple[Any, ...]] = []
-    for no, document in documents.items():
-        party = assignment.parties[no]
-        if no not in changed and no not in revived:
-            continue
-        body = orjson.loads(document)
-        version = party.version + 1
-        kind = "customer.created" if party.new else "customer.unmerged" if no in revived else "customer.updated"
-        golden.append((no, version, document.decode(), context.now))
-        hash, seq = content_hash(document), party.event_seq + 1
-        rows.append((no, body["party_type"], body["status"], None, version, seq, hash, context.now))
-        events.append(_event(context, party, kind, {"version": version, "changed": _paths(before.get(no), body)}))
-    for no, survivor in sorted(assignment.merged.items()):
-        party = assignment.parties[no]
-        seq, hash = party.event_seq + 1, party.content_hash
-        rows.append((no, party.party_type, "MERGED", survivor, party.version, seq, hash, context.now))
-        events.append(_event(context, party, "customer.merged", {"survivor": survivor}))
+    for no, document in (changed | merged).items():
+        party, body = parties[no], orjson.loads(document)
+        at = max(context.now, party.updated_at + TICK)  # of two that began in one order and ended in the other
+        version, seq, survivor = party.version + 1, party.event_seq + 1, body.get("merged_into")
+        golden.append((no, version, document.decode(), at))
+        rows.append((no, body["party_type"], body["status"], survivor, version, seq, content_hash(document), at))
+        events.append(_event(replace(context, now=at), party, *_told(party, before.get(no), body)))
     _write(session, context, rows, golden, events)
-    return len(golden)
+    return len(changed)
+
+
+def _told(party: PartyRow, before: dict[str, Any] | None, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind of event that tells a new version, and its data."""
+    if "merged_into" in body:
+        return "customer.merged", {"survivor": body["merged_into"]}
+    kind = "customer.created" if party.new else "customer.unmerged" if party.merged_into else "customer.updated"
+    return kind, {"version": party.version + 1, "changed": _paths(before, body)}
 
 
 def _load(session: Session, ids: Iterable[int]) -> dict[int, PartyRecord]:

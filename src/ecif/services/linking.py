@@ -50,7 +50,8 @@ _MEMBERS = (
     "SELECT record_id, customer_no, id, rule FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
 )
 _PARTIES = (
-    "SELECT customer_no, party_type, status, anchor_id, version, event_seq, content_hash, merged_into FROM party WHERE"
+    "SELECT customer_no, party_type, status, anchor_id, version, event_seq, content_hash, merged_into, updated_at FROM party"
+    " WHERE"
 )
 _LOCK = f"{_PARTIES} customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR UPDATE"
 _LOCK_RETIRED = (
