@@ -66,7 +66,7 @@ def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     A customer who was closed is open again with an open account, or with a relationship begun after that day. One who was
     reactivated stays so until all relationships have ended since.
     """
-    kept = [r for r in records if not r.same_as] or records
+    kept = [r for r in records if r.opened_on or not r.same_as] or records
     closed_on = max(r.business_time for r in kept).date()
     decided = [r for r in records if r.customer_status]
     decision = max(decided, key=lambda r: (r.business_time, r.system, r.key), default=None)

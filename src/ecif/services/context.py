@@ -35,6 +35,11 @@ class Call:
     business_date: date | None = None
     request_id: str = ""
 
+    @property
+    def person(self) -> str:
+        """Who decides: the clerk, or the caller himself."""
+        return self.operator or self.caller
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -66,9 +66,10 @@ class Delivery:
 
 @dataclass(slots=True)
 class Result:
-    """What a batch did. ``fates`` is in the order of the deliveries."""
+    """What a batch did. ``fates`` is in the order of the deliveries, ``before`` the versions that customers had."""
 
     fates: list[Fate] = field(default_factory=list)
+    before: dict[str, int] = field(default_factory=dict)
     customers_created: int = 0
     customers_merged: int = 0
     golden_versions: int = 0
@@ -255,6 +256,7 @@ def follow(
 ) -> None:
     """Links, golden records, events and reviews after records have changed."""
     assignment = relink(session, context, features, left)
+    result.before.update((no, party.version) for no, party in assignment.parties.items())
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)

@@ -1,0 +1,234 @@
+"""The customer existence check (客户存在性检查): is this person or organisation our customer, and under which number?
+
+It decides as matching does, on the same features, keys and rules, so that the answer is what opening would come to. By
+itself it guarantees nothing: opening repeats it in its own transaction, under claims.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from ecif.domain.existence import Existence, Mode
+from ecif.domain.identifier_kinds import KINDS
+from ecif.domain.identifiers import Validity
+from ecif.domain.normal import normal_identifier
+from ecif.domain.records import PartyRecord, PartyType, RecordName
+from ecif.matching.decision import compare, decide, score
+from ecif.matching.features import Features, features_of, load_features
+from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
+from ecif.matching.types import Comparison, Decision, Outcome
+from ecif.services.candidates import shared_values, strong_keys_of
+from ecif.services.context import Context
+from ecif.services.rows import query
+
+CANDIDATES_MAX = 10
+"""Customers listed in an answer."""
+ACCOUNTS_MAX = 1000
+"""Accounts counted in an answer."""
+
+_HITS = (
+    "SELECT q.n, k.record_id, k.kind, f.document, r.system, r.key, l.customer_no"
+    " FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
+    " CROSS JOIN LATERAL (SELECT record_id, kind FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
+    " JOIN record_features f ON f.record_id = k.record_id JOIN source_record r ON r.id = k.record_id"
+    " JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
+)
+_SEEN = (
+    "SELECT p.customer_no, p.version, p.anchor_id, g.document,"
+    " ARRAY(SELECT m.customer_no || ':' || m.anchor_id FROM party m WHERE m.merged_into = p.customer_no) AS merged,"
+    " ARRAY(SELECT a.kind FROM link l JOIN account a ON a.record_id = l.record_id WHERE l.customer_no = p.customer_no"
+    f" AND l.ended_at IS NULL AND a.status <> 'CLOSED' LIMIT {ACCOUNTS_MAX}) AS accounts"
+    " FROM party p JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
+    " WHERE p.customer_no = ANY(%(nos)b::text[]) ORDER BY p.customer_no"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a number that was asked for: where it stands, and a stable code. ``stops`` ends the check."""
+
+    field: str
+    rule: str
+    stops: Existence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A customer who may be meant.
+
+    Attributes:
+        document: the golden record.
+        decision: the strongest of the pairs with the customer's records.
+        comparisons: every field of that pair.
+        records: the customer's records that are, or may be, the asked one.
+        merged: numbers merged into it that were issued for a record that was hit.
+        anchored: whether its own number was issued for one of them.
+        accounts: open accounts by kind.
+    """
+
+    customer_no: str
+    version: int
+    document: dict[str, Any] = field(repr=False)
+    decision: Decision
+    comparisons: tuple[Comparison, ...]
+    records: tuple[RecordName, ...]
+    merged: tuple[str, ...]
+    anchored: bool
+    accounts: Counter[str]
+
+    @property
+    def closed(self) -> bool:
+        """Whether the customer as a whole was closed."""
+        return bool(self.document["status"] == "CLOSED")
+
+    @property
+    def score(self) -> int:
+        """How much agrees, 0 to 100, to put candidates in order."""
+        return score(self.comparisons)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """检查结果. ``customer`` is the one meant, ``candidates`` those who may be, ``more`` how many of them are not listed."""
+
+    result: Existence
+    customer: Seen | None = None
+    candidates: tuple[Seen, ...] = ()
+    more: int = 0
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(slots=True)
+class _Hit:
+    name: RecordName
+    features: Features
+    customer_no: str
+
+
+def check(session: Session, context: Context, record: PartyRecord, mode: Mode) -> Found:
+    """Whether the party that ``record`` describes is a customer (behaviour 5.3). Reads only."""
+    faults = tuple(_faults(record))
+    stops = [fault.stops for fault in faults if fault.stops]
+    if stops and mode is not Mode.DISPLAY:
+        first = Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else stops[0]
+        return Found(first, faults=faults)
+    asked = features_of(record)
+    hits = _hits(session, context, asked, mode)
+    decisions = _decide(session, context, asked, hits)
+    result, ranks = _meant(_ranks(asked, hits, decisions))
+    seen = _look(session, asked, hits, decisions, ranks)
+    if result is not Existence.EXISTS:
+        candidates = tuple(sorted(seen, key=lambda s: (-s.score, s.customer_no)))
+        return Found(result, candidates=candidates, more=len(ranks) - len(seen), faults=faults)
+    (customer,) = seen
+    moved = customer.merged and not customer.anchored
+    result = Existence.EXISTS_CLOSED if customer.closed else Existence.EXISTS_REDIRECTED if moved else result
+    return Found(result, customer, faults=faults)
+
+
+def _faults(record: PartyRecord) -> Iterator[Fault]:
+    person = record.party_type is PartyType.PERSON
+    for n, given in enumerate(record.identifiers):
+        place, found = f"identifiers.{n}.number", normal_identifier(record, given)
+        if given.kind and KINDS[given.kind].person is not person:
+            yield Fault(f"identifiers.{n}.kind", "KIND_OF_OTHER_PARTY_TYPE", Existence.INVALID_ID)
+        elif found.validity in (Validity.PLACEHOLDER, Validity.MISSING):
+            yield Fault(place, "PLACEHOLDER", Existence.PLACEHOLDER_ID)
+        elif found.validity in (Validity.INVALID, Validity.MASKED):
+            yield Fault(place, found.reason or found.validity.value, Existence.INVALID_ID)
+        elif found.validity is Validity.DOUBTFUL or found.reason:
+            yield Fault(place, found.reason)
+
+
+def _hits(session: Session, context: Context, asked: Features, mode: Mode) -> dict[int, _Hit]:
+    """The records under the asked one's keys, but for keys under which too many stand."""
+    kinds = {KeyKind.IDENTIFIER, KeyKind.RECORD} if mode is Mode.LOOKUP else BLOCKS.keys()
+    keys = [key for key in match_keys(asked) if key[0] in kinds]
+    blocks: dict[Key, list[Any]] = defaultdict(list)
+    caps = [BLOCKS[kind].rows_max + 1 for kind, _ in keys]
+    for row in query(session, _HITS, digests=[context.digests.of(key) for key in keys], caps=caps):
+        blocks[keys[row.n - 1]].append(row)
+    return {
+        row.record_id: _Hit((row.system, row.key), load_features(row.document), row.customer_no)
+        for key, rows in blocks.items()
+        if len(rows) <= BLOCKS[key[0]].rows_max
+        for row in rows
+        if asked.masked or row.kind != KeyKind.WHOLE_NUMBER
+    }
+
+
+def _decide(session: Session, context: Context, asked: Features, hits: Mapping[int, _Hit]) -> dict[int, Decision]:
+    shared: dict[str, int] = {}
+    if hits:
+        keys = match_keys(asked) | strong_keys_of(hit.features for hit in hits.values())
+        shared_values(session, context, keys, shared)
+    return {record_id: decide(asked, hit.features, shared) for record_id, hit in hits.items()}
+
+
+_SAME_NUMBER = frozenset({"M0", "M1"})
+_OTHER_NAME = "M2"
+
+
+def _rank(decision: Decision) -> int:
+    """0 is the party meant, 1 its number under another name, 2 and 3 a party that may be meant, 4 another."""
+    if decision.outcome is Outcome.SEPARATE:
+        return 4
+    if decision.level == _OTHER_NAME:
+        return 1
+    if decision.outcome is Outcome.AUTO:
+        return 0 if decision.level in _SAME_NUMBER else 2
+    return 3
+
+
+Ranks = dict[str, tuple[int, int]]
+"""Customer number → the rank of its strongest record, and that record."""
+
+
+def _ranks(asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision]) -> Ranks:
+    ranks: Ranks = {}
+    for record_id, hit in hits.items():
+        rank = 0 if hit.features.name == asked.name else _rank(decisions[record_id])
+        if rank < 4:
+            ranks[hit.customer_no] = min(ranks.get(hit.customer_no, (4, 0)), (rank, record_id))
+    return ranks
+
+
+def _meant(ranks: Ranks) -> tuple[Existence, Ranks]:
+    """The result as far as ranks tell it, and the customers that it is about."""
+    by_rank = {n: {no: r for no, r in ranks.items() if r[0] == n} for n in (0, 1)}
+    if by_rank[0]:
+        return (Existence.EXISTS if len(by_rank[0]) == 1 else Existence.AMBIGUOUS), by_rank[0]
+    if by_rank[1]:
+        return Existence.SAME_ID_DIFFERENT_NAME, by_rank[1]
+    return (Existence.SUSPECT if ranks else Existence.NOT_FOUND), ranks
+
+
+def _look(
+    session: Session, asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision], ranks: Ranks
+) -> list[Seen]:
+    """The customers of these ranks, the strongest ones, with what an answer tells of them."""
+    chosen = dict(sorted(ranks.items(), key=lambda item: (item[1][0], item[0]))[:CANDIDATES_MAX])
+    rows = query(session, _SEEN, nos=list(chosen)) if chosen else []
+    return [_seen(row, chosen[row.customer_no][1], asked, hits, decisions) for row in rows]
+
+
+def _seen(row: Any, best: int, asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision]) -> Seen:
+    own = {i for i, hit in hits.items() if hit.customer_no == row.customer_no and _rank(decisions[i]) < 4} | {best}
+    anchors = {int(anchor): no for no, _, anchor in (entry.partition(":") for entry in row.merged)}
+    return Seen(
+        row.customer_no,
+        row.version,
+        orjson.loads(row.document),
+        decisions[best],
+        compare(asked, hits[best].features),
+        tuple(sorted(hits[i].name for i in own)),
+        tuple(sorted(anchors[i] for i in own & anchors.keys())),
+        row.anchor_id in own,
+        Counter(row.accounts),
+    )

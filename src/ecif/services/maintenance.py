@@ -1,0 +1,309 @@
+"""Changes customers by calls (客户信息维护): patches, closing, reactivation, and what waits for a second person.
+
+Each channel keeps one record of its own on a customer. A change is a new version of it, taken in as every source record is;
+what the golden record then shows is for survivorship to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from ecif.domain.channels import CHANNELS, Channel, system_of
+from ecif.domain.documents import load_record
+from ecif.domain.field_groups import FIELD_GROUPS, FieldGroup
+from ecif.domain.patches import LISTS, apply, news, said, value_in
+from ecif.domain.records import PartyRecord, PartyType, RecordStatus
+from ecif.matching.keys import KeyKind
+from ecif.services.candidates import claim
+from ecif.services.change_requests import RequestStatus, ask, decide, take
+from ecif.services.changes import log_change
+from ecif.services.context import Context
+from ecif.services.customers import CustomerNotFound
+from ecif.services.ingest import Delivery, ingest
+from ecif.services.rows import query
+from ecif.services.source_records import places
+
+OWN_KEY = "ecif:"
+"""Keys of records that channels write here begin with this; no source system may use it."""
+_TICK = timedelta(microseconds=1)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+_KNOWN = (
+    "SELECT s.customer_no, s.party_type, s.version, g.document, a.system, a.key,"
+    " (SELECT r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = s.customer_no"
+    " AND l.ended_at IS NULL AND r.system = %(system)b AND starts_with(r.key, %(own)b)"
+    " ORDER BY r.business_time DESC, r.key LIMIT 1) AS own"
+    " FROM party p JOIN party s ON s.customer_no = coalesce(p.merged_into, p.customer_no)"
+    " JOIN golden_record g ON g.customer_no = s.customer_no AND g.version = s.version"
+    " JOIN source_record a ON a.id = s.anchor_id WHERE p.customer_no = %(no)b"
+)
+_GOLDEN = (
+    "SELECT g.document FROM party p JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
+    " WHERE p.customer_no = %(no)b"
+)
+_OPEN_ACCOUNTS = (
+    "SELECT count(*) AS n FROM link l JOIN account a ON a.record_id = l.record_id"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
+)
+_OPEN_REVIEWS = (
+    "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND (customer_lo = %(no)b OR customer_hi = %(no)b)"
+)
+
+
+class VersionConflict(Exception):
+    """The customer is not at the version that the caller has seen; ``version`` is the current one."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
+class ChannelTooWeak(Exception):
+    """This channel may not change the phone that authenticates a customer."""
+
+
+class EvidenceMissing(Exception):
+    """A change of key identity has to name its evidence."""
+
+
+class ChangeRequestStale(Exception):
+    """The customer has changed since the change was asked for, in what it would change."""
+
+
+class CloseBlocked(Exception):
+    """The customer can't be closed; ``blocks`` says by how many of what (CC01, CC07)."""
+
+    def __init__(self, blocks: Mapping[str, int]) -> None:
+        super().__init__(*blocks)
+        self.blocks = blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A customer as a change finds him: number asked for and live one, golden record, and the channel's own record.
+
+    ``record`` is dated to be the newest version of itself.
+    """
+
+    requested_no: str
+    customer_no: str
+    version: int
+    golden: dict[str, Any] = field(repr=False)
+    record: PartyRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplied:
+    """A patched field whose golden value is another source's."""
+
+    field: str
+    reason: str
+    system: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change came to: ``version`` is the old one where nothing new was said, or where a ``request`` waits."""
+
+    requested_no: str
+    customer_no: str
+    version: int
+    changed: list[str] = field(default_factory=list)
+    not_applied: list[NotApplied] = field(default_factory=list)
+    request: int | None = None
+
+
+def known(session: Session, context: Context, no: str, channel: Channel, expected: int | None = None) -> Known:
+    """The customer behind a number, with the channel's record of him, which nobody else changes until the transaction ends.
+
+    Raises:
+        CustomerNotFound: the number was never issued.
+        VersionConflict: the customer is not at the expected version.
+    """
+    system = system_of(channel)
+    claim(session, [context.digests.of((KeyKind.RECORD, f"{system}:{OWN_KEY}{no}"))])
+    rows = query(session, _KNOWN, no=no, system=system, own=OWN_KEY)
+    if not rows:
+        raise CustomerNotFound(no)
+    (row,) = rows
+    if expected is not None and row.version != expected:
+        raise VersionConflict(row.version)
+    golden = orjson.loads(row.document)
+    blank = PartyRecord(
+        system, f"{OWN_KEY}{row.customer_no}", PartyType(row.party_type), _NEVER, same_as=((row.system, row.key),)
+    )
+    own = load_record(row.own) if row.own else blank
+    own = replace(own, business_time=max(context.now, own.business_time + _TICK))
+    return Known(no, row.customer_no, row.version, golden, own)
+
+
+def change(
+    session: Session,
+    context: Context,
+    no: str,
+    patch: PartyRecord,
+    fields: Sequence[str],
+    *,
+    expected: int,
+    reason: str,
+    evidence: str = "",
+) -> Changed:
+    """Changes a customer: at once, or, if his key identity is touched, when a second person has approved.
+
+    Args:
+        patch: a record that holds the new values alone (see :mod:`ecif.domain.patches`).
+        fields: the names of its fields that count.
+        expected: the version that the caller has seen.
+        evidence: where the proof of a new identity is kept.
+
+    Raises:
+        CustomerNotFound, VersionConflict: see :func:`known`.
+        ChannelTooWeak: a phone, through a channel without strong authentication.
+        EvidenceMissing: key identity is touched and no evidence named.
+    """
+    who = known(session, context, no, _channel(context), expected)
+    patch = replace(patch, party_type=who.record.party_type, business_time=context.now)
+    touched = news(patch, fields, who.record, who.golden)
+    if not touched:
+        return Changed(no, who.customer_no, who.version, [], _not_applied(patch, fields, who.golden))
+    if "phones" in touched and not CHANNELS[_channel(context)].strong:
+        raise ChannelTooWeak
+    if any(FIELD_GROUPS[field] is FieldGroup.KEY_IDENTITY for field in touched):
+        return _ask(session, context, who, patch, touched, reason, evidence)
+    record = apply(who.record, patch, touched, who.golden)
+    return _write(session, context, who, record, touched, action="CHANGE_CUSTOMER", reason=reason, evidence=evidence)
+
+
+def _channel(context: Context) -> Channel:
+    return context.call.channel if context.call else Channel.API
+
+
+def _ask(
+    session: Session,
+    context: Context,
+    who: Known,
+    patch: PartyRecord,
+    touched: Sequence[str],
+    reason: str,
+    evidence: str,
+) -> Changed:
+    if not evidence:
+        raise EvidenceMissing
+    before = {field: value_in(who.golden, field) for field in touched}
+    request = ask(session, context, who.customer_no, patch, before, reason=reason, evidence=evidence)
+    return Changed(who.requested_no, who.customer_no, who.version, request=request)
+
+
+def approve(session: Session, context: Context, request_id: int, *, note: str = "") -> Changed:
+    """Carries out a change that another person asked for; the customer is matched again.
+
+    Raises:
+        ChangeRequestNotFound, ChangeRequestDecided, MakerIsChecker: see :func:`ecif.services.change_requests.take`.
+        ChangeRequestStale: what it would change is no longer what the maker saw.
+    """
+    request = take(session, context, request_id)
+    row = request.row
+    who = known(session, context, row.customer_no, request.channel)
+    if any(value_in(who.golden, field) != value for field, value in request.before.items()):
+        raise ChangeRequestStale
+    decide(session, context, request_id, RequestStatus.APPROVED, note)
+    record = apply(who.record, request.wanted, request.touched, who.golden)
+    return _write(
+        session, context, who, record, request.touched,
+        action="APPROVE_CHANGE", reason=row.reason, evidence=row.evidence,
+    )  # fmt: skip
+
+
+def reject(session: Session, context: Context, request_id: int, *, note: str) -> None:
+    """Turns a change down; nothing changes.
+
+    Raises:
+        ChangeRequestNotFound, ChangeRequestDecided, MakerIsChecker: see :func:`ecif.services.change_requests.take`.
+    """
+    take(session, context, request_id)
+    decide(session, context, request_id, RequestStatus.REJECTED, note)
+
+
+def _write(
+    session: Session,
+    context: Context,
+    who: Known,
+    record: PartyRecord,
+    touched: Sequence[str],
+    *,
+    action: str,
+    reason: str,
+    evidence: str = "",
+) -> Changed:
+    """Takes the channel's changed record in, and tells what of it the golden record shows."""
+    context = log_change(session, context, action, reason=reason, evidence=evidence)
+    branch = context.call.branch if context.call else ""
+    record = replace(record, branch=branch or record.branch)
+    result = ingest(session, context, [Delivery(record)])
+    if result.before.get(who.customer_no) != who.version:  # somebody changed him since he was read
+        raise VersionConflict(result.before.get(who.customer_no, who.version))
+    place = places(session, [(record.system, record.key)])[record.system, record.key]
+    (row,) = query(session, _GOLDEN, no=place.customer_no)
+    lost = _not_applied(record, touched, orjson.loads(row.document))
+    return Changed(who.requested_no, place.customer_no, place.version, list(touched), lost)
+
+
+def _not_applied(record: PartyRecord, touched: Iterable[str], golden: Mapping[str, Any]) -> list[NotApplied]:
+    wanted = said(record)
+    return [lost for field in touched if (lost := _lost(field, wanted[field], golden))]
+
+
+def _lost(field: str, wanted: Any, golden: Mapping[str, Any]) -> NotApplied | None:
+    """The source that the golden record follows instead, or that still says what was to be removed."""
+    shown = value_in(golden, field)
+    if field not in LISTS:
+        winner = golden["fields"].get(field)
+        if not winner or shown == wanted:
+            return None
+        return NotApplied(field, winner["rule"] if wanted else "SAID_BY_OTHERS", winner["system"], winner["key"])
+    if len(shown) <= len(wanted):
+        return None
+    origin = next(
+        entry["sources"][0] for entry, value in zip(golden[field], shown, strict=False) if value not in wanted
+    )
+    return NotApplied(field, "SAID_BY_OTHERS", origin["system"], origin["key"])
+
+
+def close(session: Session, context: Context, no: str, *, expected: int | None, reason: str) -> Changed:
+    """Closes a customer as a whole (客户销户, CC01–CC08). The number stays, for ever; closing again changes nothing.
+
+    Raises:
+        CustomerNotFound, VersionConflict: see :func:`known`.
+        CloseBlocked: an account or a review is open.
+    """
+    who = known(session, context, no, _channel(context), expected)
+    if who.golden["status"] == RecordStatus.CLOSED:
+        return Changed(no, who.customer_no, who.version)
+    blocks = {
+        "CC01": query(session, _OPEN_ACCOUNTS, no=who.customer_no)[0].n,
+        "CC07": query(session, _OPEN_REVIEWS, no=who.customer_no)[0].n,
+    }
+    if any(blocks.values()):
+        raise CloseBlocked({rule: n for rule, n in blocks.items() if n})
+    record = replace(who.record, customer_status=RecordStatus.CLOSED)
+    return _write(session, context, who, record, (), action="CLOSE_CUSTOMER", reason=reason)
+
+
+def reactivate(session: Session, context: Context, no: str, *, expected: int | None, reason: str) -> Changed:
+    """Opens a closed customer again, under the same number (重新激活).
+
+    Raises:
+        CustomerNotFound, VersionConflict: see :func:`known`.
+    """
+    who = known(session, context, no, _channel(context), expected)
+    if who.golden["status"] == RecordStatus.ACTIVE:
+        return Changed(no, who.customer_no, who.version)
+    record = replace(who.record, customer_status=RecordStatus.ACTIVE)
+    return _write(session, context, who, record, (), action="REACTIVATE_CUSTOMER", reason=reason)

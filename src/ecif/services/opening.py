@@ -1,0 +1,124 @@
+"""Opens customers (开立客户): the existence check again, under claims, and the channel's own source record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+
+import orjson
+from sqlalchemy.orm import Session
+
+from ecif.domain.completeness import REQUIRED, Profile, lacks
+from ecif.domain.existence import Existence, Mode
+from ecif.domain.golden import golden_record
+from ecif.domain.records import PartyRecord, PartyType, RelationType
+from ecif.matching.features import features_of
+from ecif.matching.keys import match_keys
+from ecif.services.candidates import claim
+from ecif.services.changes import log_change
+from ecif.services.context import Context
+from ecif.services.existence import Found, check
+from ecif.services.ingest import Delivery, ingest
+from ecif.services.source_records import places
+
+ADULT_ENOUGH = 16
+"""Below this age a guardian opens (监护人代理开户)."""
+
+
+class OpeningIncomplete(Exception):
+    """Elements that the channel has to state are missing."""
+
+    def __init__(self, fields: list[str]) -> None:
+        super().__init__(*fields)
+        self.fields = fields
+
+
+class OpeningRefused(Exception):
+    """The existence check found something that forbids a new number; ``found`` says what."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(found.result.value)
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The number, and what the check had found. ``created`` is False where the customer was there before."""
+
+    customer_no: str
+    version: int
+    created: bool
+    found: Found
+
+
+def open_customer(
+    session: Session,
+    context: Context,
+    record: PartyRecord,
+    *,
+    profile: Profile,
+    verdicts: Mapping[str, bool],
+    return_existing: bool,
+    reason: str = "",
+) -> Opened:
+    """Opens a customer, in the caller's transaction, unless there is one.
+
+    Args:
+        record: the channel's source record of the new customer.
+        verdicts: what a clerk has said of suspects: customer number → whether it is the same party.
+        return_existing: answer with the number that exists, instead of refusing.
+
+    Raises:
+        OpeningIncomplete: the profile's elements are missing.
+        OpeningRefused: the customer exists, may exist, or the number cannot be right.
+    """
+    missing = _missing(record, profile)
+    if missing:
+        raise OpeningIncomplete(missing)
+    claim(session, {context.digests.of(key) for key in match_keys(features_of(record))})
+    found = check(session, context, record, Mode.STRICT)
+    if found.customer and return_existing:
+        return Opened(found.customer.customer_no, found.customer.version, False, found)
+    record, known = _judged(record, found, verdicts)
+    context = log_change(session, context, "OPEN_CUSTOMER", reason=reason)
+    ingest(session, context, [Delivery(record)])
+    place = places(session, [(record.system, record.key)])[record.system, record.key]
+    return Opened(place.customer_no, place.version, not known, found)
+
+
+def _missing(record: PartyRecord, profile: Profile) -> list[str]:
+    document = orjson.loads(golden_record("", [record]))
+    missing = [element.value for element in lacks(document, REQUIRED[profile][record.party_type])]
+    if profile is Profile.COUNTER and not _represented(record, document["fields"].get("birth_date")):
+        missing.append("related")
+    return missing
+
+
+def _represented(record: PartyRecord, born: Mapping[str, str] | None) -> bool:
+    """An organisation has its legal representative, a child its guardian."""
+    relations = {related.relation for related in record.related}
+    if record.party_type is PartyType.ORGANIZATION:
+        return RelationType.LEGAL_REPRESENTATIVE in relations
+    of_age = born is None or _age(date.fromisoformat(born["value"]), record.business_time.date()) >= ADULT_ENOUGH
+    return of_age or RelationType.GUARDIAN in relations
+
+
+def _age(born: date, on: date) -> int:
+    return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
+
+
+def _judged(record: PartyRecord, found: Found, verdicts: Mapping[str, bool]) -> tuple[PartyRecord, bool]:
+    """The record with what the clerk said of the suspects, and whether he said that it is one of them.
+
+    Raises:
+        OpeningRefused: something else than suspects was found, or one of them has no verdict.
+    """
+    if found.result is Existence.NOT_FOUND:
+        return record, False
+    suspects = {seen.customer_no: seen.records for seen in found.candidates}
+    same = [no for no in suspects if verdicts.get(no)]
+    if found.result is not Existence.SUSPECT or found.more or suspects.keys() - verdicts.keys() or len(same) > 1:
+        raise OpeningRefused(found)
+    others = tuple(name for no, names in suspects.items() if no not in same for name in names)
+    return replace(record, same_as=suspects[same[0]] if same else (), not_same_as=others), bool(same)

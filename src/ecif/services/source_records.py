@@ -1,0 +1,79 @@
+"""Real-time delivery of source records (实时上送): the same service and the same result as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from ecif.domain.documents import load_record
+from ecif.domain.records import PartyRecord, RecordName, RecordStatus
+from ecif.services.changes import log_change
+from ecif.services.context import Context
+from ecif.services.ingest import Delivery, Fate, ingest
+from ecif.services.rows import query
+
+BATCH_MAX = 500
+"""Records in one call."""
+
+_PLACES = (
+    "SELECT r.system, r.key, r.version AS record_version, l.customer_no, p.version FROM"
+    " unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) JOIN source_record r USING (system, key)"
+    " JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL JOIN party p ON p.customer_no = l.customer_no"
+)
+_STORED = "SELECT document FROM source_record WHERE system = %(system)b AND key = %(key)b"
+
+
+class SourceRecordNotFound(Exception):
+    """The system never sent a record of this key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source record is: its newest version, the customer it belongs to, and that golden record's version."""
+
+    record_version: int
+    customer_no: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a delivered record, and where it is now."""
+
+    name: RecordName
+    fate: Fate
+    place: Place
+
+
+def places(session: Session, names: Sequence[RecordName]) -> dict[RecordName, Place]:
+    """Where these source records are."""
+    rows = query(session, _PLACES, systems=[s for s, _ in names], keys=[k for _, k in names])
+    return {(row.system, row.key): Place(row.record_version, row.customer_no, row.version) for row in rows}
+
+
+def deliver(session: Session, context: Context, records: Sequence[PartyRecord]) -> list[Delivered]:
+    """Takes records in, in the caller's transaction; the answers are in the order of the records."""
+    context = log_change(session, context, "UPSERT_SOURCE_RECORDS")
+    fates = ingest(session, context, [Delivery(record) for record in records]).fates
+    found = places(session, list({(r.system, r.key) for r in records}))
+    names = ((r.system, r.key) for r in records)
+    return [Delivered(name, fate, found[name]) for name, fate in zip(names, fates, strict=True)]
+
+
+def end(session: Session, context: Context, name: RecordName, business_time: datetime) -> Delivered:
+    """Ends a record that the source has deleted: a new version says so, and nothing is deleted here.
+
+    Raises:
+        SourceRecordNotFound: the system never sent it.
+    """
+    rows = query(session, _STORED, system=name[0], key=name[1])
+    if not rows:
+        raise SourceRecordNotFound
+    stored = load_record(rows[0].document)
+    if stored.status is RecordStatus.ENDED:
+        return Delivered(name, Fate.UNCHANGED, places(session, [name])[name])
+    (ended,) = deliver(session, context, [replace(stored, status=RecordStatus.ENDED, business_time=business_time)])
+    return ended
