@@ -18,7 +18,7 @@ from processes import wait_until
 from sqlalchemy import Engine, text
 
 from ecif.api.app import create_app
-from ecif.api.tokens import SCOPES, issue_token
+from ecif.api.tokens import SCOPES, Verifier, issue_token
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
@@ -46,9 +46,13 @@ def right_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251
 
 
-def token(*scopes: str) -> dict[str, str]:
-    """The header of a caller with these scopes."""
-    made = issue_token(SECRET, subject="tester", scopes=list(scopes), now=right_now())
+def token(*scopes: str, **limits: Any) -> dict[str, str]:
+    """The header of a caller with these scopes, for every system and channel unless told otherwise."""
+    return bearer(issue_token(SECRET, scopes=scopes, now=right_now(), **{"subject": "tester"} | limits))
+
+
+def bearer(made: str) -> dict[str, str]:
+    """The header of a token."""
     return {"Authorization": f"Bearer {made}"}
 
 
@@ -112,10 +116,11 @@ def _numbers(engine: Engine) -> dict[str, str]:
 
 
 @contextmanager
-def served(engine: Engine, digests: KeyDigests) -> Iterator[str]:
-    """The URL of the application on a free port."""
+def served(engine: Engine, digests: KeyDigests, verifier: Verifier | None = None) -> Iterator[str]:
+    """The URL of the application on a free port; with local tokens unless told otherwise."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(engine, digests, SECRET), log_level="warning", access_log=False))
+    app = create_app(engine, digests, verifier or Verifier.local(SECRET))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     wait_until(lambda: server.started)

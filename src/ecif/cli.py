@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from sqlalchemy import Engine
@@ -29,7 +29,7 @@ from ecif.adapters.sources import (
     load_contract,
     load_file,
 )
-from ecif.api.tokens import SCOPES, issue_token
+from ecif.api.tokens import EVERY, HOURS_MAX, SCOPES, SUBJECT_LENGTH_MAX, Verifier, is_subject, issue_token
 from ecif.db import DatabaseError, open_database, transaction
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
@@ -193,18 +193,34 @@ def rebuild(
 
 
 @app.command()
-def token(scope: Annotated[list[str] | None, typer.Option(help="repeatable; every scope unless given")] = None) -> None:
+def token(
+    scope: Annotated[list[str] | None, typer.Option(help="repeatable; every scope unless given")] = None,
+    system: Annotated[list[str] | None, typer.Option(help="whose records it may write, repeatable; every one")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="in whose name it acts, repeatable; every one")] = None,
+    subject: Annotated[str, typer.Option(help="who calls")] = "local",
+    hours: Annotated[int, typer.Option(min=1, max=HOURS_MAX, help="how long it lasts")] = 12,
+) -> None:
     """本地令牌 Print a token signed with the local key."""
     unknown = sorted(set(scope or ()) - set(SCOPES))
     if unknown:
         terminal.complain(f"未知权限 unknown scope: {', '.join(unknown)}; 可用 known: {', '.join(SCOPES)}")
         raise typer.Exit(2)
-    print(_token(Settings.from_env(os.environ), scope or list(SCOPES)))
+    if not is_subject(subject):
+        terminal.complain(
+            f"--subject: 应为 1–{SUBJECT_LENGTH_MAX} 个可见字符 1 to {SUBJECT_LENGTH_MAX} visible characters"
+        )
+        raise typer.Exit(2)
+    limits = {"systems": system or [EVERY], "channels": channel or [EVERY], "hours": hours}
+    print(_token(Settings.from_env(os.environ), subject=subject, scopes=scope or SCOPES, **limits))
 
 
-def _token(settings: Settings, scopes: list[str]) -> str:
-    secret = local_secret(settings.home, "token.key")
-    return issue_token(secret, subject="local", scopes=scopes, now=datetime.now(UTC))
+def _token(settings: Settings, **claims: Any) -> str:
+    """A local token, unless nobody would accept it."""
+    if settings.jwks:
+        raise SettingsError(
+            "ECIF_JWKS: 已设置, 不接受本地令牌, 请向签发方申请 it is set, and local tokens are refused: ask your issuer for one"
+        )
+    return issue_token(local_secret(settings.home, "token.key"), now=datetime.now(UTC), **claims)
 
 
 @app.command()
@@ -250,8 +266,15 @@ def serve() -> None:
 def _serve(runtime: Runtime, listener: socket.socket) -> None:
     from ecif.api.app import create_app
 
-    secret = local_secret(runtime.settings.home, "token.key")
-    server.serve(create_app(runtime.engine, runtime.digests, secret), listener)
+    server.serve(create_app(runtime.engine, runtime.digests, _verifier(runtime.settings)), listener)
+
+
+def _verifier(settings: Settings) -> Verifier:
+    if settings.jwks:
+        from ecif.api.jwks import Jwks  # not for every verb
+
+        return Verifier(Jwks.at(settings.jwks), settings.jwt_issuer, settings.jwt_audience)
+    return Verifier.local(local_secret(settings.home, "token.key"))
 
 
 @app.command()
@@ -263,12 +286,12 @@ def demo(
     """演示银行 Make a demo bank, load it, and tell what happened."""
     settings = Settings.from_env(os.environ)
     listener = server.listen(settings) if serve else None
+    held = _token(settings, subject="local", scopes=SCOPES) if serve else ""
     with _runtime(fits=EVERYTHING) as runtime:
         _load_demo(runtime, records, seed)
         if listener:
             with transaction(runtime.engine) as session:
                 no = reads.richest(session)
-            held = _token(settings, list(SCOPES))
             terminal.print_welcome(settings.url, held, no)
             _serve(runtime, listener)
 

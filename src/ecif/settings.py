@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 KEY_BYTES = 32
 
@@ -21,12 +22,17 @@ class Settings:
     home: where the embedded database and the local keys live (``ECIF_HOME``, default ``~/.ecif``).
     database_url: a PostgreSQL of your own (``ECIF_DATABASE_URL``), used instead of the embedded one.
     host, port: where the API listens (``ECIF_HOST``, ``ECIF_PORT``).
+    jwks: file or URL of the key set that tokens are verified with (``ECIF_JWKS``), instead of the local key.
+    jwt_issuer, jwt_audience: who makes those tokens and whom for (``ECIF_JWT_ISSUER``, ``ECIF_JWT_AUDIENCE``).
     """
 
     home: Path
     database_url: str = field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = 8000
+    jwks: str = field(default="", repr=False)
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
 
     @property
     def url(self) -> str:
@@ -50,7 +56,40 @@ class Settings:
         url = environ.get("ECIF_DATABASE_URL", "")
         if url and not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
             raise SettingsError("ECIF_DATABASE_URL: 只支持 PostgreSQL (postgresql://…) only PostgreSQL is supported")
-        return cls(home, url, environ.get("ECIF_HOST") or "127.0.0.1", int(port))
+        return cls(home, url, environ.get("ECIF_HOST") or "127.0.0.1", int(port), *_token_settings(environ))
+
+
+def _token_settings(environ: Mapping[str, str]) -> tuple[str, str, str]:
+    """The key set, issuer and audience: all of them, or none. A half would let other tokens in than was meant."""
+    place, issuer, audience = given = tuple(
+        environ.get(name, "") for name in ("ECIF_JWKS", "ECIF_JWT_ISSUER", "ECIF_JWT_AUDIENCE")
+    )
+    if any(given) and not all(given):
+        raise SettingsError(
+            "ECIF_JWKS, ECIF_JWT_ISSUER, ECIF_JWT_AUDIENCE: 须同时设置 set all of them, or none for local tokens"
+        )
+    if "://" in place:
+        _check_url(place)
+    elif place:
+        place = _file(place)
+    return place, issuer, audience
+
+
+def _check_url(place: str) -> None:
+    try:
+        parts = urlsplit(place)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError("ECIF_JWKS: 应为文件路径或 https:// 地址 give the path of a file, or an https:// address")
+
+
+def _file(place: str) -> str:
+    path = Path(place).absolute()
+    if not path.is_file():
+        raise SettingsError("ECIF_JWKS: 没有这个文件 there is no such file")
+    return str(path)
 
 
 def local_secret(home: Path, name: str) -> bytes:

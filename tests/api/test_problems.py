@@ -20,7 +20,7 @@ from served import CLEAR, ID_A, PHONE, SECRET, Api, right_now, serving, token
 from sqlalchemy import text
 
 from ecif.api.problems import MESSAGES
-from ecif.api.tokens import SCOPES, issue_token
+from ecif.api.tokens import LEEWAY_S, SCOPES, issue_token
 from ecif.api.views import SECTIONS
 from ecif.db import open_database
 from ecif.services.context import KeyDigests
@@ -85,7 +85,7 @@ BAD_TOKENS: dict[str, Callable[[], str]] = {
     "alg none": lambda: unsigned("none"),
     "alg None": lambda: unsigned("None"),
     "HS256 without signature": lambda: unsigned("HS256"),
-    "expired": lambda: signed(exp=right_now() - timedelta(seconds=5)),
+    "expired": lambda: signed(exp=right_now() - timedelta(seconds=LEEWAY_S + 5)),
     "never expires": lambda: signed(exp=None),
     "expires some day": lambda: signed(exp="some day"),
     "not yet valid": lambda: signed(nbf=right_now() + HOUR),

@@ -14,7 +14,7 @@ from ecif.api import contract
 from ecif.api.app import create_app
 from ecif.api.contract import main, openapi
 from ecif.api.problems import MESSAGES
-from ecif.api.tokens import SCOPES
+from ecif.api.tokens import SCOPES, Verifier
 from ecif.resources import resource_dir
 from ecif.services.context import KeyDigests
 
@@ -81,7 +81,7 @@ def test_codes_and_scopes_have_two_languages() -> None:
 
 async def pages() -> dict[str, int]:
     """The parts of the pages of the docs, and the status of each."""
-    app = create_app(None, KeyDigests(b"contract"), b"contract")
+    app = create_app(None, KeyDigests(b"contract"), Verifier.local(b"contract"))
     found: dict[str, int] = {}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://here") as client:
         for path in ("/docs", "/redoc"):

@@ -14,18 +14,19 @@ from ecif import __version__
 from ecif.api import problems
 from ecif.api.problems import PROBLEM_SCHEMA, PROBLEMS, Problem
 from ecif.api.routers import customers
+from ecif.api.tokens import Verifier
 from ecif.migrate import is_current
 from ecif.services.context import KeyDigests
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
-def create_app(engine: Engine | None, digests: KeyDigests, token_secret: bytes) -> FastAPI:
+def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier) -> FastAPI:
     """The application on a database; without one only its contract can be read."""
     app = FastAPIOffline(
         title="ecif", version=__version__, description="企业级客户信息系统 customer master data of a bank"
     )
-    app.state.engine, app.state.digests, app.state.token_secret = engine, digests, token_secret
+    app.state.engine, app.state.digests, app.state.verifier = engine, digests, verifier
     problems.install(app)
 
     @app.middleware("http")

@@ -7,13 +7,14 @@ import sys
 from typing import Any
 
 from ecif.api.app import create_app
+from ecif.api.tokens import Verifier
 from ecif.resources import resource_dir
 from ecif.services.context import KeyDigests
 
 
 def openapi() -> dict[str, Any]:
     """The published contract of the API."""
-    return create_app(None, KeyDigests(b"contract"), b"contract").openapi()
+    return create_app(None, KeyDigests(b"contract"), Verifier.local(b"contract")).openapi()
 
 
 def main(arguments: list[str]) -> int:

@@ -28,8 +28,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
     "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),
     "ECIF-5003": ("权限不足", "the token lacks a scope"),
+    "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
+    "ECIF-9004": ("令牌公钥暂不可用, 请稍后重试", "the keys of tokens are not available, try again later"),
 }
 
 

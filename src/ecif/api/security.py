@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ecif.api.problems import Problem
-from ecif.api.tokens import Caller, TokenError, read_token
+from ecif.api.tokens import Caller, KeysAway, TokenError, Verifier
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="`ecif token` prints a local one")
 
 
-def caller(request: Request, given: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> Caller:
+async def caller(request: Request, given: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> Caller:
     """The caller of a request.
 
     Raises:
-        Problem: 401, no token or one that does not hold.
+        Problem: 401, no token or one that does not hold; 503, it cannot be told now.
     """
     if given is None:
         raise Problem.of("ECIF-5001", 401)
+    verifier: Verifier = request.app.state.verifier
     try:
-        return read_token(request.app.state.token_secret, given.credentials)
+        return await verifier.caller(given.credentials)
     except TokenError as error:
         raise Problem.of("ECIF-5002", 401) from error
+    except KeysAway as error:
+        raise Problem.of("ECIF-9004", 503) from error
 
 
-def needs(scope: str) -> Callable[[Caller], Caller]:
+def needs(scope: str) -> Callable[[Caller], Awaitable[Caller]]:
     """A dependency that lets only callers with the scope through."""
 
-    def check(who: Caller = Depends(caller)) -> Caller:
+    async def check(who: Caller = Depends(caller)) -> Caller:
         if scope not in who.scopes:
             raise Problem.of("ECIF-5003", 403, detail=scope)
         return who
