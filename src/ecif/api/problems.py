@@ -30,6 +30,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5003": ("权限不足", "the token lacks a scope"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
+    "ECIF-9003": ("系统繁忙, 请稍后重试", "too many calls at once, try again later"),
 }
 
 

@@ -14,6 +14,7 @@ AUDIENCE = "ecif"
 SCOPES: dict[str, str] = {
     "customers:read": "read golden records, masked 读取统一视图 (脱敏)",
     "accounts:read": "read the accounts index 读取账户索引",
+    "events:read": "read change events 读取变更事件",
     "pii:clear": "see clear values, with a stated purpose 查看明文 (须说明用途)",
 }
 _REQUIRED = {f"require_{claim}": True for claim in ("aud", "exp", "iss", "sub")}
