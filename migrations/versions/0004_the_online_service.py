@@ -83,13 +83,12 @@ def upgrade() -> None:
     op.create_table(
         "document_expiry",
         _column("customer_no", sa.String(12)),
-        _column("digest", sa.Uuid()),
         _column("space", sa.String(40)),
         _column("valid_to", sa.Date()),
         _column("stage", sa.SmallInteger()),
         _column("told_at", MOMENT, nullable=True),
         sa.ForeignKeyConstraint(["customer_no"], ["party.customer_no"], name=op.f("fk_document_expiry_customer_no")),
-        sa.PrimaryKeyConstraint("customer_no", "digest", name=op.f("pk_document_expiry")),
+        sa.PrimaryKeyConstraint("customer_no", "space", name=op.f("pk_document_expiry")),
     )
     op.create_index(op.f("ix_document_expiry_stage_valid_to"), "document_expiry", ["stage", "valid_to"])
     op.execute("CREATE SEQUENCE event_position")

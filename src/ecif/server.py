@@ -34,6 +34,11 @@ def serve(app: Any, listener: socket.socket) -> None:
     """Serves until asked to stop, which is no error."""
     import uvicorn  # not for every verb
 
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.news.stopping = True  # readers who wait for events would hold it up
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_S)
     with suppress(KeyboardInterrupt, SystemExit):  # uvicorn raises the signal again when it has stopped
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])

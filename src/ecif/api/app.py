@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from ecif import __version__
 from ecif.api import problems
 from ecif.api.problems import PROBLEM_SCHEMA, PROBLEMS, Problem
-from ecif.api.routers import customers
+from ecif.api.routers import customers, events
 from ecif.api.tokens import Verifier
 from ecif.migrate import is_current
 from ecif.services.context import KeyDigests
@@ -27,6 +27,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier) -
         title="ecif", version=__version__, description="企业级客户信息系统 customer master data of a bank"
     )
     app.state.engine, app.state.digests, app.state.verifier = engine, digests, verifier
+    app.state.news = events.news(engine)
     problems.install(app)
 
     @app.middleware("http")
@@ -42,6 +43,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier) -
 
     _health(app)
     app.include_router(customers.router)
+    app.include_router(events.router)
     _document(app)
     return app
 

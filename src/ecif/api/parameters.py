@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from ecif.api.problems import Problem
 from ecif.api.tokens import Caller
 from ecif.api.views import SECTIONS
+from ecif.domain.events import EventType
 from ecif.domain.identifier_kinds import IdentifierKind
 
 CustomerNo = Annotated[
@@ -130,3 +131,19 @@ class HistoryQuery(_Page):
         """After which version, newest first, the page begins."""
         no, _, version = self.after.partition(":")
         return no, int(version or 0)
+
+
+class EventsQuery(BaseModel):
+    """A page of events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(
+        0, ge=0, lt=2**53, description="next_after of the page before; 0: from the beginning 游标, 0 表示从头"
+    )
+    limit: int = Field(100, ge=1, le=500)
+    types: list[EventType] = Field([], max_length=50, description="repeatable; all unless given 事件类型")
+    customer_no: str | None = Field(
+        None, pattern="^[0-9]{12}$", description="events of this very number, also of a merged one 客户号"
+    )
+    wait_s: int = Field(0, ge=0, le=30, description="seconds to wait for the first event 长轮询等待秒数")

@@ -31,6 +31,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
+    "ECIF-9003": ("系统繁忙, 请稍后重试", "too many calls at once, try again later"),
     "ECIF-9004": ("令牌公钥暂不可用, 请稍后重试", "the keys of tokens are not available, try again later"),
 }
 

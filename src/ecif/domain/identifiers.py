@@ -45,6 +45,10 @@ class Validity(StrEnum):
     MISSING = "MISSING"
 
 
+USABLE = frozenset({Validity.VALID, Validity.WELL_FORMED, Validity.DOUBTFUL})
+"""Numbers that can be searched and compared at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class NormalIdentifier:
     """An identifier in canonical form. ``reason`` is a stable code for what is wrong, or was put right."""
@@ -62,7 +66,7 @@ class NormalIdentifier:
     @property
     def usable(self) -> bool:
         """Whether the number can be searched and compared at all."""
-        return self.validity in (Validity.VALID, Validity.WELL_FORMED, Validity.DOUBTFUL)
+        return self.validity in USABLE
 
 
 Found = tuple[NumberSpace, str, Validity, str]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy.orm import Session
 
+from ecif.domain.document_life import dated
 from ecif.domain.documents import content_hash, load_record
+from ecif.domain.events import EventType, change_data, event_type
 from ecif.domain.golden import golden_record, merged_record
 from ecif.domain.records import PartyRecord
-from ecif.models import GoldenRecord, OutboxEvent, Party
+from ecif.models import GoldenRecord, Party
+from ecif.services import documents_life
 from ecif.services.assignment import Assignment, PartyRow
 from ecif.services.context import Context
+from ecif.services.events import event_row, insert_events
 from ecif.services.rows import insert_rows, query, update_rows
 
 TICK = timedelta(microseconds=1)
@@ -41,28 +45,39 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
     records = dict(fresh) | _load(session, {m for members in live.values() for m in members} - fresh.keys())
     documents = {no: golden_record(no, [records[m] for m in members]) for no, members in live.items()}
     changed = {no: d for no, d in documents.items() if content_hash(d) != parties[no].content_hash}
-    before = _before(session, assignment, changed)
+    before = _before(session, assignment, [*changed, *assignment.merged])
     merged = {no: merged_record(no, parties[no].party_type, to) for no, to in sorted(assignment.merged.items())}
     rows: list[tuple[Any, ...]] = []
     events: list[tuple[Any, ...]] = []
     golden: list[tuple[Any, ...]] = []
+    after = {no: orjson.loads(document) for no, document in (changed | merged).items()}
     for no, document in (changed | merged).items():
-        party, body = parties[no], orjson.loads(document)
+        party, body = parties[no], after[no]
         at = max(context.now, party.updated_at + TICK)  # of two that began in one order and ended in the other
         version, seq, survivor = party.version + 1, party.event_seq + 1, body.get("merged_into")
         golden.append((no, version, document.decode(), at))
         rows.append((no, body["party_type"], body["status"], survivor, version, seq, content_hash(document), at))
-        events.append(_event(replace(context, now=at), party, *_told(party, before.get(no), body)))
+        events.append(event_row(replace(context, now=at), no, seq, *_told(party, before.get(no), body, at)))
     _write(session, context, rows, golden, events)
+    documents_life.keep(session, *({no: dated(body) for no, body in bodies.items()} for bodies in (before, after)))
     return len(changed)
 
 
-def _told(party: PartyRow, before: dict[str, Any] | None, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind of event that tells a new version, and its data."""
+def _told(
+    party: PartyRow, before: dict[str, Any] | None, body: dict[str, Any], at: datetime
+) -> tuple[EventType, dict[str, Any]]:
+    """The type of the event that tells a new version, and its data."""
     if "merged_into" in body:
-        return "customer.merged", {"survivor": body["merged_into"]}
-    kind = "customer.created" if party.new else "customer.unmerged" if party.merged_into else "customer.updated"
-    return kind, {"version": party.version + 1, "changed": _paths(before, body)}
+        return EventType.MERGED, {"survivor": body["merged_into"]}
+    data = change_data(party.version + 1, before, body, at)
+    kind = event_type(
+        new=party.new,
+        revived=party.merged_into is not None,
+        changed=data["changed"],
+        old_status=party.status,
+        new_status=body["status"],
+    )
+    return kind, data
 
 
 def _load(session: Session, ids: Iterable[int]) -> dict[int, PartyRecord]:
@@ -72,38 +87,11 @@ def _load(session: Session, ids: Iterable[int]) -> dict[int, PartyRecord]:
     return {row.id: load_record(row.document) for row in query(session, _DOCUMENTS, ids=wanted)}
 
 
-def _before(session: Session, assignment: Assignment, changed: Iterable[str]) -> dict[str, dict[str, Any]]:
-    known = [no for no in changed if assignment.parties[no].version > 0]
+def _before(session: Session, assignment: Assignment, nos: Iterable[str]) -> dict[str, dict[str, Any]]:
+    known = [no for no in nos if assignment.parties[no].version > 0]
     if not known:
         return {}
     return {row.customer_no: orjson.loads(row.document) for row in query(session, _CURRENT, nos=known)}
-
-
-def _paths(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
-    """Which parts of the golden record changed: paths only, since an event carries no personal value."""
-    old = before or {}
-    parts = [name for name in after if name not in ("fields", "customer_no") and after[name] != old.get(name)]
-    ours, theirs = after["fields"], old.get("fields", {})
-    fields = (f for f in sorted({*ours, *theirs}) if ours.get(f, {}).get("value") != theirs.get(f, {}).get("value"))
-    return sorted([*parts, *(f"fields.{f}" for f in fields)])
-
-
-def _event(context: Context, party: PartyRow, kind: str, data: dict[str, Any]) -> tuple[Any, ...]:
-    seq = party.event_seq + 1
-    call = context.call
-    called = {"channel": call.channel.value, "branch": call.branch, "request_id": call.request_id} if call else {}
-    body = {
-        "type": kind,
-        "source": "ecif",
-        "subject": party.customer_no,
-        "time": context.now.isoformat(),
-        "schema_version": 1,
-        "seq": seq,
-        "actor": context.actor,
-        **called,
-        "data": data,
-    }
-    return (party.customer_no, seq, kind, context.now, orjson.dumps(body).decode(), context.change_id)
 
 
 def _write(
@@ -116,4 +104,4 @@ def _write(
     columns = ("party_type", "status", "merged_into", "version", "event_seq", "content_hash", "updated_at")
     update_rows(session, Party, "customer_no", columns, parties)
     insert_rows(session, GoldenRecord, ("customer_no", "version", "document", "recorded_at"), golden)
-    insert_rows(session, OutboxEvent, ("customer_no", "seq", "type", "occurred_at", "document", "change_id"), events)
+    insert_events(session, events)

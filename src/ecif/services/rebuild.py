@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord
 from ecif.matching.features import Features, features_of
+from ecif.services import documents_life
 from ecif.services.candidates import Search, search
 from ecif.services.context import Context
 from ecif.services.derivation import mark
@@ -69,5 +70,6 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
         result = Result()
         follow(session, context, records, features, (), result)
         report.changed += result.golden_versions + result.customers_merged
+    documents_life.restore(session, chunk)
     mark(session, context.digests)
     return report
