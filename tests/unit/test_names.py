@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ecif.domain.addresses import AddressRelation, normalize_address, relate_addresses
 from ecif.domain.company_names import CompanyNameRelation, normalize_company_name, relate_company_names
-from ecif.domain.han import PRIVATE_USE, readings
+from ecif.domain.han import PRIVATE_USE, readings, spellings, turned
 from ecif.domain.names import NameRelation, normalize_person_name, relate_person_names
 
 R, C, A = NameRelation, CompanyNameRelation, AddressRelation
@@ -51,6 +51,32 @@ def test_all_eighty_private_code_points_are_known() -> None:
 @pytest.mark.parametrize("name, surname", [("单雄信", "SHAN"), ("仇英", "QIU"), ("尉迟恭", "YUCHI"), ("查良镛", "ZHA")])
 def test_surnames_have_their_own_readings(name: str, surname: str) -> None:
     assert {s for s, _ in readings(name)} == {surname}
+
+
+@pytest.mark.parametrize(
+    "written, name",
+    [
+        ("zhang sanfeng", "张三丰"),
+        ("ZHANGSANFENG", "张三丰"),
+        ("sanfengzhang", "张三丰"),
+        ("San-Feng Zhang", "张三丰"),
+        ("Zhāng Sānfēng", "张三丰"),
+        ("zhang, san feng", "张三丰"),
+        ("Lü Xi'an", "吕西安"),
+        ("LYU XIAN", "吕西安"),
+        ("Lu Xian", "吕西安"),
+        ("Shan Xiaoli", "单晓丽"),
+        ("OUYANG Nuona", "欧阳娜娜"),
+    ],
+)
+def test_a_name_is_spelt_in_any_usual_writing(written: str, name: str) -> None:
+    assert set(turned(written)) & set(spellings(name))
+
+
+def test_a_name_has_few_spellings_the_usual_one_first() -> None:
+    assert spellings("吕单") == ("LUDAN", "LUCHAN", "LUSHAN")
+    assert all(len(spellings("乐" * n)) <= 4 for n in range(1, 9))
+    assert not set(turned("Zhang Sanfen")) & set(spellings("张三丰"))
 
 
 def test_two_holders_in_one_field_are_noticed() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from functools import lru_cache
 from itertools import product
 
@@ -145,3 +147,37 @@ def readings(name: str) -> frozenset[tuple[str, str]]:
             break
         found.append((combination[0], "".join(combination[1:])))
     return frozenset(found)
+
+
+SPELLINGS_MAX = 4
+_TURNS_MAX = 40
+
+
+@lru_cache(maxsize=4096)
+def spellings(name: str) -> tuple[str, ...]:
+    """A Chinese name in Latin letters (拼音): as it is usually read, then with another reading of one part."""
+    parts = syllables(name)
+    if not all(parts):
+        return ()
+    usual = [part[0] for part in parts]
+    others = sorted((rank, n, reading) for n, part in enumerate(parts) for rank, reading in enumerate(part[1:]))
+    found = (usual, *([*usual[:n], reading, *usual[n + 1 :]] for _, n, reading in others))
+    return tuple(dict.fromkeys(_one_u("".join(p)) for p in found))[:SPELLINGS_MAX]
+
+
+def turned(text: str) -> list[str]:
+    """The letters of a name in Latin writing, begun with each of its words: the surname may stand first or last.
+
+    Tones, case, hyphens and spaces do not count. Of a name that is one word, any letter may be the first.
+    """
+    bare = "".join(
+        c for c in unicodedata.normalize("NFKD", text).upper() if c not in "'’" and not unicodedata.combining(c)
+    )
+    words = re.findall("[A-Z]+", bare)
+    units = words if len(words) > 1 else list("".join(words))
+    return list(dict.fromkeys(_one_u("".join(units[n:] + units[:n])) for n in range(min(len(units), _TURNS_MAX))))
+
+
+def _one_u(letters: str) -> str:
+    """U for ü too, as machines write it: LYU, LV and LU are one."""
+    return letters.replace("LYU", "LU").replace("NYU", "NU").replace("V", "U")

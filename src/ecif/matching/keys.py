@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ecif.domain.company_names import normalize_company_name
+from ecif.domain.han import spellings, turned
+from ecif.domain.names import PersonName, normalize_person_name
 from ecif.domain.records import Account, PartyType
 from ecif.matching.features import Features
 
@@ -30,6 +33,8 @@ class KeyKind(IntEnum):
     """The record's own name, under which those that speak of its party meet it."""
     NAME = 20
     ACCOUNT = 21
+    PINYIN = 22
+    """A name in Latin letters (拼音)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +108,23 @@ def row_kind(key: Key, features: Features) -> KeyKind:
     return KeyKind.WHOLE_NUMBER if kind is KeyKind.MASKED_NUMBER and not features.masked else kind
 
 
+NAMES = frozenset({KeyKind.NAME, KeyKind.PINYIN})
+"""Kinds under which a record is found for ever: by every name that any of its versions had (曾用名)."""
+
+
 def lookup_keys(features: Features, accounts: Iterable[Account]) -> frozenset[Key]:
-    """Keys for search only: the name, also as the source's Latin letters, and account numbers that are whole."""
-    names = {n.key for n in (features.company, features.person, features.latin) if n and n.key}
-    return frozenset(
-        {(KeyKind.NAME, n) for n in names} | {(KeyKind.ACCOUNT, a.number) for a in accounts if not a.masked}
-    )
+    """Keys for search only: the names, and account numbers that are whole."""
+    return name_keys(features) | {(KeyKind.ACCOUNT, a.number) for a in accounts if not a.masked}
+
+
+def name_keys(features: Features) -> frozenset[Key]:
+    """The names in their forms of comparison, also as the source's Latin letters, and how those of persons are read."""
+    normalize = normalize_person_name if features.party_type is PartyType.PERSON else normalize_company_name
+    former = map(normalize, features.former_names)
+    names = [n for n in (features.company, features.person, features.latin, *former) if n and n.key]
+    read = (s for n in names if isinstance(n, PersonName) and not n.wildcards for s in _letters(n))
+    return frozenset({(KeyKind.NAME, n.key) for n in names} | {(KeyKind.PINYIN, s) for s in read})
+
+
+def _letters(name: PersonName) -> Iterable[str]:
+    return turned(name.text)[:1] if name.latin else spellings(name.key)

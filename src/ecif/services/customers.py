@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.company_names import normalize_company_name
+from ecif.domain.han import is_han, turned
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.identifiers import Validity, normalize_identifier
 from ecif.domain.names import normalize_person_name
@@ -136,7 +137,10 @@ def search_keys(
         criteria.append([(KeyKind.PHONE, number.number)] if number else [])
     if name:
         forms = (normalize_person_name(name), normalize_company_name(name))
-        criteria.append([(KeyKind.NAME, form.key) for form in forms if form])
+        spelt = () if any(map(is_han, name)) else turned(name)
+        criteria.append(
+            [*((KeyKind.NAME, form.key) for form in forms if form), *((KeyKind.PINYIN, letters) for letters in spelt)]
+        )
     return criteria
 
 

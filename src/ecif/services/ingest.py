@@ -19,7 +19,7 @@ from ecif.domain.documents import content_hash, dump_record
 from ecif.domain.normal import normal_identifier
 from ecif.domain.records import PartyRecord
 from ecif.matching.features import Features, dump_features, features_of, load_features
-from ecif.matching.keys import Key, KeyKind, lookup_keys, match_keys, row_kind
+from ecif.matching.keys import NAMES, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
 from ecif.services.candidates import claim
 from ecif.services.context import Context
@@ -33,8 +33,10 @@ _EXISTING = (
     " JOIN unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) USING (system, key)"
 )
 _OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
+_LASTING = ", ".join(str(int(kind)) for kind in sorted(NAMES))
 _DROP = [
-    f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[])" for table in ("record_key", "account", "relation")
+    f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[]){but}"
+    for table, but in (("record_key", f" AND kind NOT IN ({_LASTING})"), ("account", ""), ("relation", ""))
 ]
 _NEWEST_VERSION = (
     "SELECT record_id, max(version) FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY 1"
@@ -123,7 +125,9 @@ def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -
         changed = _old_features(session, faster)
         claim(session, _claims(context, changed.values()))
         old |= changed
-    newest = _store(session, context, fresh, stored)
+    kept = _store(session, context, fresh, stored)
+    write_names(session, context, [(i.record_id, features[id(i)]) for i in kept if i.fate is Fate.HISTORY])
+    newest = [i for i in kept if i.fate is not Fate.HISTORY]
     result = Result([i.fate for i in items])
     if newest:
         _derive(session, context, {i.record_id: (i, features[id(i)]) for i in newest}, old, result)
@@ -152,10 +156,9 @@ def _claims(context: Context, features: Iterable[Features]) -> set[UUID]:
 def _store(
     session: Session, context: Context, items: list[_Item], stored: dict[tuple[str, str], _Stored]
 ) -> list[_Item]:
-    """Writes records and versions; returns the items that are now their record's newest version."""
+    """Writes records and versions; returns the items that were kept, each with what became of it."""
     groups = _by_record(_unsaid(session, items, stored))
     _insert_records(session, context, [group for name, group in groups.items() if name not in stored])
-    newest: list[_Item] = []
     for name, group in groups.items():
         old, best = stored.get(name), group[-1]
         for item in group:
@@ -163,10 +166,10 @@ def _store(
             item.fate = Fate.HISTORY
         if old is None or best.order > old.order:
             best.fate = Fate.UPDATED if old else Fate.CREATED
-            newest.append(best)
     _insert_versions(session, context, list(groups.values()))
-    _update_records(session, context, [i for i in newest if i.fate is Fate.UPDATED])
-    return newest
+    kept = [item for group in groups.values() for item in group]
+    _update_records(session, context, [i for i in kept if i.fate is Fate.UPDATED])
+    return kept
 
 
 def _unsaid(session: Session, items: list[_Item], stored: dict[tuple[str, str], _Stored]) -> list[_Item]:
@@ -289,10 +292,19 @@ def write_derived(
         for record_id, f in features.items()
         for key in match_keys(f) | lookup_keys(f, records[record_id].accounts)
     ]
-    insert_rows(session, RecordKey, ("digest", "record_id", "kind"), key_rows)
+    _insert_keys(session, key_rows)
     _write_accounts(session, context, records)
     _write_relations(session, context, records)
     return left
+
+
+def write_names(session: Session, context: Context, said: Iterable[tuple[int, Features]]) -> None:
+    """Lets records be found by the names of versions that are not their newest."""
+    _insert_keys(session, [(context.digests.of(key), i, int(key[0])) for i, f in said for key in name_keys(f)])
+
+
+def _insert_keys(session: Session, rows: list[tuple[UUID, int, int]]) -> None:
+    insert_rows(session, RecordKey, ("digest", "record_id", "kind"), rows, "ON CONFLICT DO NOTHING")
 
 
 def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:

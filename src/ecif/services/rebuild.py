@@ -21,13 +21,17 @@ from ecif.services import documents_life
 from ecif.services.candidates import Search, search
 from ecif.services.context import Context
 from ecif.services.derivation import mark
-from ecif.services.ingest import Result, follow, write_derived
+from ecif.services.ingest import Result, follow, write_derived, write_names
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
 from ecif.services.rows import query
 
 CHUNK = 500
 _CHUNK = "SELECT id, document FROM source_record WHERE id > %(after)b ORDER BY id LIMIT %(limit)b"
+_FORMER = (
+    "SELECT v.record_id, v.document FROM source_record_version v JOIN source_record r ON r.id = v.record_id"
+    " WHERE v.version <> r.version AND r.id = ANY(%(ids)b::bigint[])"
+)
 _CLEAR = "TRUNCATE record_features, record_key, shared_value, doubtful_pair, account, relation"
 
 
@@ -59,6 +63,8 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         write_derived(session, context, records, features, {})
+        former = query(session, _FORMER, ids=list(records))
+        write_names(session, context, ((row.record_id, features_of(load_record(row.document))) for row in former))
         report.records += len(records)
     analyze(session)
     for features in _features(session, chunk):
