@@ -8,7 +8,7 @@ EVAL_DATA ?= ../shared/data
 EVAL_SCORE ?= ../shared/tools/score.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check eval load-bench setup format lock contract clean
+.PHONY: help run test check eval load-bench api-bench setup format lock contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/' | awk -F: '{printf "  make %-12s%s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ eval: $(STAMP) ## matching quality against labelled data, where there is some
 
 load-bench: $(STAMP) ## records per second from file to golden record
 	@$(BIN)/python tests/bench/load.py
+
+api-bench: $(STAMP) ## the API under load against a bare FastAPI, at 100,000 customers (ECIF_BENCH_CACHE keeps them)
+	@$(BIN)/python tests/bench/api.py
 
 setup: $(STAMP) ## the virtual environment, with locked dependencies
 
