@@ -8,10 +8,10 @@ EVAL_DATA ?= ../shared/data
 EVAL_SCORE ?= ../shared/tools/score.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check eval load-bench setup format lock contract clean
+.PHONY: help run test check eval load-bench api-bench setup format lock contract release-contract clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/' | awk -F: '{printf "  make %-12s%s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/' | awk -F: '{printf "  make %-18s%s\n", $$1, $$2}'
 
 run: $(STAMP) ## set up, make and load a demo bank, serve it at http://127.0.0.1:8000
 	@$(BIN)/ecif demo --serve
@@ -33,6 +33,9 @@ eval: $(STAMP) ## matching quality against labelled data, where there is some
 load-bench: $(STAMP) ## records per second from file to golden record
 	@$(BIN)/python tests/bench/load.py
 
+api-bench: $(STAMP) ## the API under load against a bare FastAPI, at 100,000 customers (ECIF_BENCH_CACHE keeps them)
+	@$(BIN)/python tests/bench/api.py
+
 setup: $(STAMP) ## the virtual environment, with locked dependencies
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -49,6 +52,9 @@ format: $(STAMP) ## format and fix what can be fixed
 
 contract: $(STAMP) ## write contracts/openapi.json anew
 	@$(BIN)/python -m ecif.api.contract
+
+release-contract: $(STAMP) ## with a release: promise today's contract to callers, who are not broken from then on
+	@$(BIN)/python -m ecif.api.contract --release
 
 lock: ## lock the newest dependencies (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

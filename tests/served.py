@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,7 +29,9 @@ from ecif.domain.records import (
     RelationType,
 )
 from ecif.migrate import upgrade
+from ecif.server import listen
 from ecif.services.context import KeyDigests
+from ecif.settings import Settings
 
 SECRET = b"s" * 32
 ID_A, ID_B, ID_WIFE = citizen(1), citizen(3), citizen(4)
@@ -118,7 +120,7 @@ def _numbers(engine: Engine) -> dict[str, str]:
 @contextmanager
 def served(engine: Engine, digests: KeyDigests, verifier: Verifier | None = None) -> Iterator[str]:
     """The URL of the application on a free port; with local tokens unless told otherwise."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listen(Settings(Path(), port=0))
     app = create_app(engine, digests, verifier or Verifier.local(SECRET))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

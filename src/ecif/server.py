@@ -15,13 +15,18 @@ STOP_S = 10
 def listen(settings: Settings) -> socket.socket:
     """Takes the port before anything else is done, and keeps it.
 
+    Answers are sent at once: asyncio sees to that only for sockets that it made, and otherwise the second part of an
+    answer waits 40 ms for the caller to confirm the first (Nagle's rule against delayed confirmation).
+
     Raises:
         SettingsError: the port is taken, or the address is not this machine's.
     """
     address = (settings.host, settings.port)
     try:
         family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server(address, family=family)
+        listener = socket.create_server(address, family=family)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
+        return listener
     except OSError as error:
         other = settings.port + 1 if settings.port < 65535 else 8000
         raise SettingsError(
