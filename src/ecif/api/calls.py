@@ -1,0 +1,142 @@
+"""What a changing call brings beside its body, and the transaction that it is carried out in.
+
+The edge reads the clock here, gives the work its context, retries what the database gave up for the sake of another, and
+keeps the answer under the caller's Idempotency-Key in the same transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from hashlib import blake2b
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Header, Request, Response
+from sqlalchemy.orm import Session
+
+from ecif.api.problems import Problem
+from ecif.api.security import caller
+from ecif.api.tokens import Caller
+from ecif.db import run_transaction
+from ecif.domain.channels import Channel
+from ecif.services.answers import Answer, keep, recall
+from ecif.services.context import Call, Context
+
+_ETAG = re.compile(r'(?:W/)?"v([1-9][0-9]{0,8})"')
+
+Work = Callable[[Session, Context], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A changing call: who makes it, the request, and its idempotency key if it has one."""
+
+    request: Request
+    call: Call
+    who: Caller
+    key: str | None
+
+    def run(self, body: Any, work: Work) -> Response:
+        """Carries the work out, once for every key, and answers.
+
+        Args:
+            body: what was asked for, in a form that is equal for equal requests.
+        """
+        app, asked = self.request.app.state, self._hash(body)
+
+        def attempt(session: Session) -> tuple[Answer, bool]:
+            context = Context(datetime.now(UTC), self.call.caller, app.digests, self.call)
+            if self.key is None:
+                return work(session, context), False
+            known = recall(session, context, self.call.caller, self.key, asked)
+            if known:
+                return known, True
+            answer = work(session, context)
+            keep(session, self.call.caller, self.key, answer)
+            return answer, False
+
+        answer, again = run_transaction(app.engine, attempt)
+        headers = answer.headers | ({"Idempotency-Replayed": "true"} if again else {})
+        return Response(answer.body, answer.status, headers, "application/json")
+
+    def _hash(self, body: Any) -> bytes:
+        call = (self.call.operator, self.call.channel.value, self.call.branch, self.request.headers.get("If-Match"))
+        said = (self.request.method, self.request.url.path, call, body)
+        return blake2b(orjson.dumps(said, default=_plain), digest_size=16).digest()
+
+    def expected(self) -> int | None:
+        """The version that If-Match names.
+
+        Raises:
+            Problem: 422, it names none.
+        """
+        given = self.request.headers.get("If-Match")
+        if given is None or given.strip() == "*":
+            return None
+        found = _ETAG.fullmatch(given.strip())
+        if not found:
+            raise Problem.of("ECIF-1001", 422, errors=[{"field": "header.If-Match", "rule": 'one ETag such as "v7"'}])
+        return int(found[1])
+
+    def must_expect(self) -> int:
+        """The version that If-Match names, which this call has to.
+
+        Raises:
+            Problem: 428, there is none.
+        """
+        version = self.expected()
+        if version is None:
+            raise Problem.of("ECIF-1012", 428)
+        return version
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json")
+
+
+def answer(status: int, body: Any, **headers: str) -> Answer:
+    """An answer whose body is plain data."""
+    return Answer(
+        status, orjson.dumps(body, option=orjson.OPT_UTC_Z), {k.replace("_", "-"): v for k, v in headers.items()}
+    )
+
+
+def etag(version: int) -> str:
+    """The ETag of a golden record's version."""
+    return f'"v{version}"'
+
+
+_TEXT = "^[^\\x00-\\x1f\\x7f]*$"
+
+
+async def edge(
+    request: Request,
+    who: Annotated[Caller, Depends(caller)],
+    channel: Annotated[Channel, Header(alias="X-Channel", description="渠道")] = Channel.API,
+    branch: Annotated[str, Header(alias="X-Branch", max_length=40, pattern=_TEXT, description="机构")] = "",
+    operator: Annotated[str, Header(alias="X-Operator", max_length=64, pattern=_TEXT, description="操作员")] = "",
+    business_date: Annotated[date | None, Header(alias="X-Business-Date", description="业务日期")] = None,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            pattern="^[A-Za-z0-9._:-]{1,64}$",
+            description="幂等键, 保存 7 天: 同键同体返回原结果, 同键异体 409",
+        ),
+    ] = None,
+) -> Edge:
+    """The call behind a request.
+
+    Raises:
+        Problem: 403, the caller may not act in the name of the channel.
+    """
+    if not who.may_act_for(channel.value):
+        raise Problem.of("ECIF-5004", 403, detail=channel.value)
+    call = Call(who.subject, operator, channel, branch, business_date, request.state.request_id)
+    return Edge(request, call, who, key)
+
+
+EdgeIn = Annotated[Edge, Depends(edge)]

@@ -1,0 +1,125 @@
+"""Changes of a customer: patches, closing, reactivation, and the requests that wait for a second person."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from ecif.api.bodies import NoteBody, PatchBody, StatusBody
+from ecif.api.calls import EdgeIn, answer, etag
+from ecif.api.parameters import CustomerNo, RequestsQuery
+from ecif.api.problems import PROBLEMS, Problem
+from ecif.api.security import needs
+from ecif.api.tokens import Caller
+from ecif.api.views import request_view
+from ecif.db import transaction
+from ecif.services import change_requests, maintenance
+from ecif.services.answers import Answer
+from ecif.services.change_requests import RequestStatus
+from ecif.services.context import Context
+from ecif.services.maintenance import Changed
+
+router = APIRouter(prefix="/v1", tags=["maintenance"])
+Writer = Depends(needs("customers:write"))
+Approver = Annotated[Caller, Depends(needs("changes:approve"))]
+NoRedirect = Annotated[
+    bool, Header(alias="X-No-Redirect", description="true: refuse a merged number instead of writing to its survivor")
+]
+RequestId = Annotated[int, Path(ge=1, le=2**63 - 1, description="复核申请号")]
+
+
+def _changed(changed: Changed, no_redirect: bool = False) -> Answer:
+    if no_redirect and changed.requested_no != changed.customer_no:
+        raise Problem.of("ECIF-2010", 409, detail=changed.customer_no)
+    shown: dict[str, Any] = {
+        "requested_no": changed.requested_no,
+        "customer_no": changed.customer_no,
+        "redirected": changed.requested_no != changed.customer_no,
+        "version": changed.version,
+        "changed": changed.changed,
+        "not_applied": [
+            {"field": n.field, "reason": n.reason, "system": n.system, "key": n.key} for n in changed.not_applied
+        ],
+    }
+    if changed.request is not None:
+        waits = {"change_request": changed.request, "status": RequestStatus.PENDING.value}
+        return answer(202, shown | waits, Location=f"/v1/change-requests/{changed.request}")
+    return answer(200, shown, ETag=etag(changed.version))
+
+
+@router.patch("/customers/{no}", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+def change_customer(no: CustomerNo, body: PatchBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
+    """修改客户 Changes what the channel says of a customer; key identity waits for a second person (202)."""
+    expected = edge.must_expect()
+
+    def work(session: Session, context: Context) -> Answer:
+        changed = maintenance.change(
+            session, context, no, body.patch(), body.fields,
+            expected=expected, reason=body.reason, evidence=body.evidence or "",
+        )  # fmt: skip
+        return _changed(changed, no_redirect)
+
+    return edge.run(body, work)
+
+
+@router.post("/customers/{no}:close", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+def close_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
+    """客户销户 Closes a customer as a whole, unless something is still open; the number stays for ever."""
+
+    def work(session: Session, context: Context) -> Answer:
+        changed = maintenance.close(session, context, no, expected=edge.expected(), reason=body.reason)
+        return _changed(changed, no_redirect)
+
+    return edge.run(body, work)
+
+
+@router.post("/customers/{no}:reactivate", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+def reactivate_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
+    """重新激活 Opens a closed customer again, under the same number."""
+
+    def work(session: Session, context: Context) -> Answer:
+        changed = maintenance.reactivate(session, context, no, expected=edge.expected(), reason=body.reason)
+        return _changed(changed, no_redirect)
+
+    return edge.run(body, work)
+
+
+@router.get("/change-requests", responses=PROBLEMS, response_model=None)
+def list_change_requests(request: Request, who: Approver, asked: Annotated[RequestsQuery, Query()]) -> dict[str, Any]:
+    """复核申请 Changes that wait for a second person, or waited."""
+    with transaction(request.app.state.engine) as session:
+        found = change_requests.listing(
+            session, asked.status, customer_no=asked.customer_no, after=asked.after, limit=asked.limit + 1
+        )
+    shown = [request_view(r) for r in found[: asked.limit]]
+    return {"items": shown, "next_after": shown[-1]["id"] if len(found) > asked.limit else None}
+
+
+@router.get("/change-requests/{request_id}", responses=PROBLEMS, response_model=None)
+def get_change_request(request: Request, request_id: RequestId, who: Approver) -> dict[str, Any]:
+    """复核申请 One of them."""
+    with transaction(request.app.state.engine) as session:
+        return request_view(change_requests.get(session, request_id))
+
+
+@router.post("/change-requests/{request_id}:approve", responses=PROBLEMS, response_model=None)
+def approve_change(request_id: RequestId, who: Approver, body: NoteBody, edge: EdgeIn) -> Response:
+    """复核通过 Carries out what another person asked for; the customer is matched again."""
+
+    def work(session: Session, context: Context) -> Answer:
+        return _changed(maintenance.approve(session, context, request_id, note=body.note or ""))
+
+    return edge.run(body, work)
+
+
+@router.post("/change-requests/{request_id}:reject", responses=PROBLEMS, response_model=None)
+def reject_change(request_id: RequestId, who: Approver, body: NoteBody, edge: EdgeIn) -> Response:
+    """复核拒绝 Turns it down; nothing changes."""
+
+    def work(session: Session, context: Context) -> Answer:
+        maintenance.reject(session, context, request_id, note=body.note or "")
+        return answer(200, {"change_request": request_id, "status": RequestStatus.REJECTED.value})
+
+    return edge.run(body, work)

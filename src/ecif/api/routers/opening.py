@@ -1,0 +1,81 @@
+"""Is this person our customer, and give me the number: the existence check, and opening."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session
+
+from ecif.api.bodies import ExistsBody, OpenBody, related
+from ecif.api.calls import EdgeIn, answer, etag
+from ecif.api.findings import found_view
+from ecif.api.problems import PROBLEMS, Problem
+from ecif.api.security import needs
+from ecif.domain.channels import CHANNELS, system_of
+from ecif.domain.records import PartyRecord
+from ecif.services.answers import Answer
+from ecif.services.context import Call, Context
+from ecif.services.existence import check
+from ecif.services.maintenance import OWN_KEY
+from ecif.services.opening import Opened, open_customer
+
+router = APIRouter(prefix="/v1/customers", tags=["opening"])
+
+
+@router.post(":exists", dependencies=[Depends(needs("customers:check"))], responses=PROBLEMS, response_model=None)
+def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
+    """客户存在性检查 Whether this party is a customer, and what to do. It guarantees nothing: opening checks again."""
+
+    def work(session: Session, context: Context) -> Answer:
+        found = check(session, context, body.record(context.now), body.mode)
+        return answer(200, found_view(found, edge.call.business_date or context.now.date()))
+
+    return edge.run(body, work)
+
+
+@router.post("", dependencies=[Depends(needs("customers:open"))], responses=PROBLEMS, response_model=None)
+def open_new_customer(body: OpenBody, edge: EdgeIn) -> Response:
+    """开立客户 Opens a customer and gives the number; for one who exists, with on_exists=return, the number he has."""
+    channel = CHANNELS[edge.call.channel]
+    verdicts = {v.customer_no: v.same for v in body.suspects}
+    if verdicts and not channel.confirms:
+        raise Problem.of("ECIF-5004", 403, detail="suspects")
+    key = body.source_key or f"{OWN_KEY}{uuid4().hex}"
+
+    def work(session: Session, context: Context) -> Answer:
+        opened = open_customer(
+            session,
+            context,
+            _record(body, edge.call, context, key),
+            profile=channel.profile,
+            verdicts=verdicts,
+            return_existing=body.on_exists == "return",
+            reason=body.reason or "",
+        )
+        return _opened(opened, context)
+
+    return edge.run(body, work)
+
+
+def _record(body: OpenBody, call: Call, context: Context, key: str) -> PartyRecord:
+    return PartyRecord(
+        system_of(call.channel),
+        key,
+        body.party_type,
+        context.now.astimezone(UTC),
+        **body.facts(),
+        related=tuple(map(related, body.related)),
+        branch=call.branch,
+        opened_on=call.business_date or context.now.date(),
+    )
+
+
+def _opened(opened: Opened, context: Context) -> Answer:
+    shown: dict[str, Any] = {"customer_no": opened.customer_no, "version": opened.version, "created": opened.created}
+    if not opened.created:
+        shown |= found_view(opened.found, context.now.date()) | shown
+    headers = {"ETag": etag(opened.version), "Location": f"/v1/customers/{opened.customer_no}"}
+    return answer(201 if opened.created else 200, shown, **headers)

@@ -1,0 +1,118 @@
+"""Source records in real time (实时上送): what e-banking calls instead of writing a file."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import AwareDatetime, Field, ValidationError
+from sqlalchemy.orm import Session
+
+from ecif.api.bodies import Body, SourceKey, SourceRecordBody
+from ecif.api.calls import Edge, EdgeIn, answer
+from ecif.api.problems import PROBLEMS, Problem, invalid
+from ecif.api.security import needs
+from ecif.services import source_records
+from ecif.services.answers import Answer
+from ecif.services.context import Context
+from ecif.services.ingest import Fate
+from ecif.services.source_records import BATCH_MAX, Delivered
+
+router = APIRouter(
+    prefix="/v1/source-records", tags=["source records"], dependencies=[Depends(needs("records:write"))]
+)
+
+SystemCode = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
+System = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,39}$", description="源系统")]
+Key = Annotated[str, Path(min_length=1, max_length=64, pattern="^(?!ecif:)[^\\x00-\\x1f\\x7f]+$", description="源系统客户键")]
+
+
+def _own(edge: Edge, system: str) -> None:
+    if not edge.who.may_write(system):
+        raise Problem.of("ECIF-5004", 403, detail=system)
+
+
+def _view(delivered: Delivered) -> dict[str, Any]:
+    (system, key), place = delivered.name, delivered.place
+    return {
+        "system": system,
+        "key": key,
+        "fate": delivered.fate.value,
+        "record_version": place.record_version,
+        "customer_no": place.customer_no,
+        "version": place.version,
+    }
+
+
+@router.put("/{system}/{key}", responses=PROBLEMS, response_model=None)
+def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
+    """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
+    _own(edge, system)
+
+    def work(session: Session, context: Context) -> Answer:
+        (delivered,) = source_records.deliver(session, context, [body.record(system, key)])
+        return answer(201 if delivered.fate is Fate.CREATED else 200, _view(delivered))
+
+    return edge.run(body, work)
+
+
+class EndQuery(Body):
+    """When the source deleted its record."""
+
+    business_time: AwareDatetime | None = Field(None, description="源系统业务时间; 不给则为当前时间")
+
+
+@router.delete("/{system}/{key}", responses=PROBLEMS, response_model=None)
+def end_source_record(system: System, key: Key, edge: EdgeIn, asked: Annotated[EndQuery, Query()]) -> Response:
+    """源记录终止 Ends a record that the source has deleted; nothing is deleted here."""
+    _own(edge, system)
+
+    def work(session: Session, context: Context) -> Answer:
+        at = asked.business_time.astimezone(UTC) if asked.business_time else context.now
+        return answer(200, _view(source_records.end(session, context, (system, key), at)))
+
+    return edge.run(asked, work)
+
+
+class NamedRecord(SourceRecordBody):
+    """A source record with its name."""
+
+    system: SystemCode
+    key: SourceKey
+
+
+class BatchBody(Body):
+    """Records of one or several systems."""
+
+    records: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=BATCH_MAX,
+        description="each as in PUT, with system and key 每条同 PUT, 另加 system 与 key",
+        json_schema_extra={"items": {"$ref": "#/components/schemas/NamedRecord"}},
+    )
+
+
+@router.post(":batch", responses=PROBLEMS, response_model=None)
+def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
+    """批量实时上送 Up to 500 in one transaction, with a result for each: one that is not valid does not stop the others."""
+    parsed = [_parsed(given, edge) for given in body.records]
+
+    def work(session: Session, context: Context) -> Answer:
+        good = [record for record in parsed if isinstance(record, NamedRecord)]
+        delivered = iter(source_records.deliver(session, context, [r.record(r.system, r.key) for r in good]) if good else ())
+        shown = [_view(next(delivered)) if isinstance(r, NamedRecord) else {"problem": r.body} for r in parsed]
+        return answer(200, {"results": [{"index": n} | result for n, result in enumerate(shown)]})
+
+    return edge.run(body, work)
+
+
+def _parsed(given: dict[str, Any], edge: Edge) -> NamedRecord | Problem:
+    try:
+        record = NamedRecord.model_validate(given)
+        _own(edge, record.system)
+    except ValidationError as error:
+        return invalid(error.errors())
+    except Problem as problem:
+        return problem
+    return record
