@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -13,11 +13,13 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 from people import citizen, deliver, record
 from processes import wait_until
 from sqlalchemy import Engine, text
 
 from ecif.api.app import create_app
+from ecif.api.problems import MESSAGES
 from ecif.api.tokens import SCOPES, Verifier, issue_token
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
@@ -76,6 +78,19 @@ class Api:
         return self.numbers[name]
 
 
+def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """It is a problem document of the table, in two languages, and quotes nobody."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    zh, en = MESSAGES[code]
+    assert (body["code"], body["status"], body["message_zh"], body["message_en"]) == (code, status, zh, en)
+    assert body["type"] == f"urn:ecif:problem:{code.lower()}" and body["title"]
+    assert body["request_id"] == answer.headers["X-Request-Id"] != ""
+    assert not any(value in answer.text for value in CLEAR)
+    return body
+
+
 def account(number: str, kind: str) -> Account:
     return Account(number, kind, AccountStatus.NORMAL, date(2020, 1, 2))
 
@@ -117,11 +132,15 @@ def _numbers(engine: Engine) -> dict[str, str]:
         return {name: no for name, no in connection.execute(text(query))}
 
 
-@contextmanager
-def served(engine: Engine, digests: KeyDigests, verifier: Verifier | None = None) -> Iterator[str]:
+def served(engine: Engine, digests: KeyDigests, verifier: Verifier | None = None) -> AbstractContextManager[str]:
     """The URL of the application on a free port; with local tokens unless told otherwise."""
+    return listening(create_app(engine, digests, verifier or Verifier.local(SECRET)))
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The URL of an application on a free port."""
     listener = listen(Settings(Path(), port=0))
-    app = create_app(engine, digests, verifier or Verifier.local(SECRET))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

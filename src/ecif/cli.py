@@ -30,7 +30,7 @@ from ecif.adapters.sources import (
     load_file,
 )
 from ecif.api.tokens import EVERY, HOURS_MAX, SCOPES, SUBJECT_LENGTH_MAX, Verifier, is_subject, issue_token
-from ecif.db import DatabaseError, open_database, transaction
+from ecif.db import DatabaseError, bound_time, open_database, transaction
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
 from ecif.services import customers as reads
@@ -266,7 +266,9 @@ def serve() -> None:
 def _serve(runtime: Runtime, listener: socket.socket) -> None:
     from ecif.api.app import create_app
 
-    server.serve(create_app(runtime.engine, runtime.digests, _verifier(runtime.settings)), listener)
+    settings = runtime.settings
+    bound_time(runtime.engine)
+    server.serve(create_app(runtime.engine, runtime.digests, _verifier(settings), home=settings.home), listener)
 
 
 def _verifier(settings: Settings) -> Verifier:

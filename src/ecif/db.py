@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import psycopg
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -17,15 +17,33 @@ from sqlalchemy.orm import Session
 from ecif.embedded import DatabaseError, disk_full, disk_is_full, embedded_server
 from ecif.settings import Settings
 
-__all__ = ["DatabaseError", "is_away", "open_database", "run_transaction", "sqlstate", "transaction"]
+__all__ = [
+    "DatabaseError",
+    "GivenUp",
+    "bound_time",
+    "is_away",
+    "is_busy",
+    "open_database",
+    "run_transaction",
+    "sqlstate",
+    "transaction",
+]
 
 T = TypeVar("T")
 
-POOL_SIZE = 20
-POOL_TIMEOUT_S = 5
+THREADS = 20
+"""Threads that work on calls. Each holds one connection at most, so none ever waits for one while it keeps others from a
+thread; more of them would only wait for the same few cores."""
+POOL_SIZE = THREADS + 4
+"""A connection for each thread, and for what runs beside them: commits, health, figures."""
+POOL_TIMEOUT_S = 2
+BOUNDS = {"lock_timeout": "8s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "15s"}
+"""How long a call may hang in the database. A chunk of a file, whose claims a call waits for, takes about a second."""
 ATTEMPTS_MAX = 10
 RETRIED = frozenset({"40001", "40P01", "53200"})
 """Serialization failure, deadlock, and a full lock table: each is over when the others are."""
+BUSY = RETRIED | {"55P03", "57014", "25P03"}
+"""And what is over its bound: a wait for a lock, a statement, a transaction in which nothing happens."""
 
 _REASONS = {
     "25006": "数据库只读, 请连接主库 the database is read-only: connect to the primary",
@@ -37,6 +55,10 @@ _REASONS = {
     "53300": "数据库连接已用尽, 请提高 max_connections the database has no connection left: raise max_connections",
 }
 """What to do, by SQLSTATE or its class. Never the server's own words: they may quote a person."""
+
+
+class GivenUp(DatabaseError):
+    """A transaction was given up for the sake of others, again and again."""
 
 
 @contextmanager
@@ -79,15 +101,32 @@ def _engine(url: str, *, ping: bool) -> Engine:
         ) from error
 
 
+def bound_time(engine: Engine, bounds: Mapping[str, str] = BOUNDS) -> None:
+    """From now on nothing that this engine does may hang: for calls, not for loads and migrations, which take their time."""
+    sql = "; ".join(f"SET {name} = '{bound}'" for name, bound in bounds.items())
+
+    def bound(connection: psycopg.Connection, _: object) -> None:
+        connection.execute(sql)  # type: ignore[arg-type, unused-ignore]
+        connection.commit()
+
+    event.listen(engine, "connect", bound)
+    engine.dispose()  # connections that know no bounds
+
+
 def sqlstate(error: BaseException) -> str:
     """The code the server gave, if it was the server that spoke."""
     return getattr(getattr(error, "orig", error), "sqlstate", None) or ""
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether the database had too much to do for this, so that it is worth trying again at once."""
+    return isinstance(error, PoolTimeout | GivenUp) or sqlstate(error) in BUSY
+
+
 def is_away(error: BaseException) -> bool:
     """Whether the database cannot be reached just now, so that it is worth trying later."""
     given = getattr(error, "orig", error)
-    return isinstance(error, PoolTimeout) or isinstance(given, psycopg.OperationalError | psycopg.InterfaceError)
+    return isinstance(given, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def _reason(error: BaseException) -> str:
@@ -115,7 +154,7 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
     """Runs ``work`` in a transaction, and again if the database gave it up for the sake of another.
 
     Raises:
-        DatabaseError: it was given up ``attempts`` times.
+        GivenUp: it was given up ``attempts`` times.
     """
     for attempt in range(attempts):
         try:
@@ -125,4 +164,4 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
             if sqlstate(error) not in RETRIED:
                 raise
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-    raise DatabaseError(f"事务重试 {attempts} 次未成功 the transaction was given up {attempts} times")
+    raise GivenUp(f"事务重试 {attempts} 次未成功 the transaction was given up {attempts} times")

@@ -43,7 +43,7 @@ def routes() -> list[tuple[str, dict]]:  # type: ignore[type-arg]
 
 @pytest.mark.parametrize(("path", "route"), routes())
 def test_every_route_says_its_problems_in_two_languages(path: str, route: dict) -> None:  # type: ignore[type-arg]
-    wanted = {"/healthz": set(), "/readyz": {"503"}}.get(path, {"401", "403", "422", "503"})
+    wanted = {"/healthz": set(), "/metrics": set(), "/readyz": {"503"}}.get(path, {"401", "403", "422", "503"})
     assert wanted <= set(route["responses"])
     assert ("404" in route["responses"]) == ("{no}" in path)
     for status in set(route["responses"]) - {"200"}:

@@ -1,65 +1,61 @@
-"""The application: what every request goes through, health, and the routes under ``/v1``."""
+"""The application: what every request goes through, and the routes."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from fastapi import FastAPI, Request, Response
+from anyio import CapacityLimiter
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from ecif import __version__
-from ecif.api import problems
-from ecif.api.problems import PROBLEM_SCHEMA, PROBLEMS, Problem
-from ecif.api.routers import customers, events
+from ecif.api.metrics import Meters
+from ecif.api.middleware import front
+from ecif.api.problems import BODY_PROBLEMS, PROBLEM_SCHEMA, framework_error
+from ecif.api.routers import customers, events, health
 from ecif.api.tokens import Verifier
-from ecif.migrate import is_current
+from ecif.db import THREADS
 from ecif.services.context import KeyDigests
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
+def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *, home: Path = Path()) -> FastAPI:
+    """The application on a database; without one only its contract can be read.
 
-def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier) -> FastAPI:
-    """The application on a database; without one only its contract can be read."""
+    Args:
+        home: a folder whose disk must have room for the service to be ready.
+    """
+    meters = Meters(engine)
     app = FastAPIOffline(
-        title="ecif", version=__version__, description="企业级客户信息系统 customer master data of a bank"
+        title="ecif",
+        version=__version__,
+        description="企业级客户信息系统 customer master data of a bank",
+        middleware=[Middleware(front, meters)],
+        exception_handlers={HTTPException: framework_error, RequestValidationError: framework_error},
+        lifespan=_few_threads,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # paths and queries name people
     )
     app.state.engine, app.state.digests, app.state.verifier = engine, digests, verifier
+    app.state.home, app.state.meters, app.state.beside = home, meters, CapacityLimiter(health.THREADS)
     app.state.news = events.news(engine)
-    problems.install(app)
-
-    @app.middleware("http")
-    async def request_id(request: Request, call_next: Any) -> Response:
-        given = request.headers.get("X-Request-Id", "")
-        request.state.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
-        try:
-            response: Response = await call_next(request)
-        except Exception as error:
-            response = problems.unexpected(request, error)
-        response.headers["X-Request-Id"] = request.state.request_id
-        return response
-
-    _health(app)
-    app.include_router(customers.router)
-    app.include_router(events.router)
+    for router in (health.router, customers.router, events.router):
+        app.include_router(router)
     _document(app)
     return app
 
 
-def _health(app: FastAPI) -> None:
-    @app.get("/healthz", tags=["health"])
-    def healthz() -> dict[str, str]:
-        """存活检查 The process is alive."""
-        return {"status": "ok"}
-
-    @app.get("/readyz", tags=["health"], responses={503: PROBLEMS[503]})
-    def readyz(request: Request) -> dict[str, str]:
-        """就绪检查 The database answers and has this version's schema."""
-        if not is_current(request.app.state.engine):
-            raise Problem.of("ECIF-9002", 503, detail="migrations")
-        return {"status": "ready"}
+@asynccontextmanager
+async def _few_threads(app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = THREADS
+    yield
 
 
 def _document(app: FastAPI) -> None:
@@ -71,6 +67,8 @@ def _document(app: FastAPI) -> None:
         document["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
         for operation in (operation for path in document["paths"].values() for operation in path.values()):
             operation["summary"] = operation["description"]
+            if "requestBody" in operation:
+                operation["responses"] |= {str(status): told for status, told in BODY_PROBLEMS.items()}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Mapping
+from functools import singledispatch
 from typing import Any
 
 import psycopg
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from ecif.db import is_away
+from ecif.api.invalid import Finding, findings
+from ecif.db import DatabaseError, is_away, is_busy, sqlstate
 from ecif.services.customers import CustomerNotFound
-
-_log = logging.getLogger("ecif.api")
 
 MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-1001": ("请求参数有误", "the request is not valid"),
     "ECIF-1002": ("至少需要一个查询条件", "give at least one search criterion"),
     "ECIF-1003": ("查看明文须用 X-Purpose 说明用途", "clear values need the header X-Purpose"),
     "ECIF-1004": ("请求的路径或方法不存在", "no such path or method"),
+    "ECIF-1005": ("请求正文过大, 最多 1 MiB", "the body is too large: at most 1 MiB is allowed"),
+    "ECIF-1006": (
+        "请求正文须为 UTF-8 的 application/json 或 application/merge-patch+json",
+        "a body must be application/json or application/merge-patch+json, in UTF-8",
+    ),
+    "ECIF-1007": ("请求正文不是有效的 JSON, 或嵌套过深", "the body is not valid JSON, or is nested too deeply"),
+    "ECIF-1008": ("请求正文未在限时内到达", "the body did not arrive in time"),
     "ECIF-2001": ("客户号不存在", "no such customer number"),
     "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
     "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),
@@ -31,8 +39,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
-    "ECIF-9003": ("系统繁忙, 请稍后重试", "too many calls at once, try again later"),
+    "ECIF-9003": ("系统繁忙, 请稍后重试", "the service is busy, try again in a moment"),
     "ECIF-9004": ("令牌公钥暂不可用, 请稍后重试", "the keys of tokens are not available, try again later"),
+    "ECIF-9005": ("服务尚未就绪", "the service is not ready"),
 }
 
 
@@ -45,34 +54,48 @@ PROBLEM_SCHEMA: dict[str, Any] = {
     "properties": {
         **{name: _TEXT for name in ("type", "title", "code", "message_zh", "message_en", "detail", "request_id")},
         "status": {"type": "integer"},
-        "errors": {"type": "array", "items": {"type": "object", "properties": {"field": _TEXT, "rule": _TEXT}}},
+        **{name: _TEXT for name in ("field", "rule")},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "rule"],
+                "properties": {name: _TEXT for name in ("field", "rule", "message_zh", "message_en")},
+            },
+        },
     },
 }
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": what,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for status, what in (
-        (401, "no valid token"),
-        (403, "scope missing"),
-        (404, "not found"),
-        (422, "not valid"),
-        (503, "try again"),
-    )
-}
+
+
+def _described(**statuses: str) -> dict[int | str, dict[str, Any]]:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {int(status[1:]): {"description": what, "content": content} for status, what in statuses.items()}
+
+
+PROBLEMS = _described(_401="no valid token", _403="scope missing", _404="not found", _422="not valid", _503="try again")
 """What the contract says of a route that reads one customer."""
+BODY_PROBLEMS = _described(_400="no JSON", _408="too slow", _413="too large", _415="of another type")
+"""And of every route that takes a body."""
 
 
 class Problem(Exception):
-    """An answer other than success."""
+    """An answer other than success; the first of ``errors`` is told in the document itself too."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
         super().__init__(body["code"])
-        self.status, self.body = status, body
+        self.status, self.body, self.headers = status, body, headers or {}
 
     @classmethod
-    def of(cls, code: str, status: int, *, detail: str = "", errors: list[dict[str, str]] | None = None) -> Problem:
+    def of(
+        cls,
+        code: str,
+        status: int,
+        *,
+        detail: str = "",
+        errors: list[Finding] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Problem:
         """A problem of the table."""
         zh, en = MESSAGES[code]
         body: dict[str, Any] = {
@@ -86,49 +109,74 @@ class Problem(Exception):
         if detail:
             body["detail"] = detail
         if errors:
-            body["errors"] = errors
-        return cls(status, body)
+            body |= {"field": errors[0]["field"], "rule": errors[0]["rule"], "errors": errors}
+        return cls(status, body | more, headers)
 
 
-def _answer(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    added = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}.get(problem.status, {})
-    body = problem.body | {"request_id": getattr(request.state, "request_id", "")}
-    return JSONResponse(body, problem.status, {**(headers or {}), **added}, media_type="application/problem+json")
+_ADDED = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
 
 
-def unexpected(request: Request, error: BaseException) -> JSONResponse:
-    """The answer to a fault of the program. Neither it nor the log quotes the error's text: it may name a person."""
+def answer(request: Request, error: Exception) -> JSONResponse:
+    """The problem document of an error."""
+    problem = problem_of(error, request)
+    request.state.code = problem.body["code"]
+    body = problem.body | {"request_id": request.state.request_id}
+    headers = {**problem.headers, **_ADDED.get(problem.status, {})}
+    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
+
+
+@singledispatch
+def problem_of(error: Exception, request: Request) -> Problem:
+    """What to answer to an error: here, a fault of the program.
+
+    Neither the answer nor the log quotes the text of such an error: it may name a person. Its place does not.
+    """
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = f"{last[0].filename}:{last[0].lineno}" if last else ""
-    _log.error("request %s: %s at %s", getattr(request.state, "request_id", ""), type(error).__name__, place)
-    return _answer(request, Problem.of("ECIF-9001", 500))
+    place = f" at {last[0].filename}:{last[0].lineno}" if last else ""
+    request.state.fault = f"{type(error).__name__}{place}"
+    return Problem.of("ECIF-9001", 500)
 
 
-def _invalid(error: RequestValidationError) -> Problem:
-    errors = [{"field": ".".join(map(str, e["loc"])), "rule": str(e["msg"])} for e in error.errors()]
-    return Problem.of("ECIF-1001", 422, errors=errors)
+@problem_of.register
+def _problem(error: Problem, request: Request) -> Problem:
+    return error
 
 
-def install(app: FastAPI) -> None:
-    """Turns every exception into its problem document."""
+@problem_of.register
+def _invalid(error: RequestValidationError, request: Request) -> Problem:
+    return Problem.of("ECIF-1001", 422, errors=findings(error.errors()))
 
-    @app.exception_handler(Problem)
-    def _problem(request: Request, error: Problem) -> JSONResponse:
-        return _answer(request, error)
 
-    @app.exception_handler(RequestValidationError)
-    def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
-        return _answer(request, _invalid(error))
+@problem_of.register
+def _not_found(error: CustomerNotFound, request: Request) -> Problem:
+    return Problem.of("ECIF-2001", 404)
 
-    @app.exception_handler(CustomerNotFound)
-    def _not_found(request: Request, error: CustomerNotFound) -> JSONResponse:
-        return _answer(request, Problem.of("ECIF-2001", 404))
 
-    @app.exception_handler(HTTPException)
-    def _http(request: Request, error: HTTPException) -> JSONResponse:
-        return _answer(request, Problem.of("ECIF-1004", error.status_code), error.headers)
+@problem_of.register
+def _http(error: HTTPException, request: Request) -> Problem:
+    """What the framework says: no such path or method, and JSON that only its own parser refuses."""
+    if error.status_code == 405:
+        return Problem.of("ECIF-1004", 405, headers={"Allow": ", ".join(_methods(request))})
+    return Problem.of("ECIF-1007" if error.status_code == 400 else "ECIF-1004", error.status_code)
 
-    @app.exception_handler(SQLAlchemyError)
-    @app.exception_handler(psycopg.Error)
-    def _database(request: Request, error: Exception) -> JSONResponse:
-        return _answer(request, Problem.of("ECIF-9002", 503)) if is_away(error) else unexpected(request, error)
+
+def _methods(request: Request) -> list[str]:
+    """The methods of all routes with the request's path; the framework knows only the first of them."""
+    routes = iter_route_contexts(request.app.routes)
+    found = (route.methods for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for methods in found for method in methods or ()})
+
+
+@problem_of.register(DatabaseError)
+@problem_of.register(SQLAlchemyError)
+@problem_of.register(psycopg.Error)
+def _database(error: Exception, request: Request) -> Problem:
+    if not (is_busy(error) or is_away(error)):
+        return problem_of.dispatch(Exception)(error, request)
+    request.state.fault = f"{type(error).__name__} {sqlstate(error)}".strip()
+    return Problem.of("ECIF-9003" if is_busy(error) else "ECIF-9002", 503)
+
+
+async def framework_error(request: Request, error: Exception) -> JSONResponse:
+    """For the errors that the framework would answer in its own words; all others get as far as the middleware."""
+    return answer(request, error)

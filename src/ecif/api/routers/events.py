@@ -20,6 +20,13 @@ from ecif.services.events import NoSuchPosition, Page
 
 Reader = Annotated[Caller, Depends(needs("events:read"))]
 
+_BEYOND = {
+    "field": "query.after",
+    "rule": "beyond_every_event",
+    "message_zh": "游标超出全部事件, 属于另一个数据库",
+    "message_en": "beyond every event: a cursor of another database",
+}
+
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
 
@@ -43,11 +50,12 @@ async def read_events(request: Request, who: Reader, asked: Annotated[EventsQuer
         while True:
             page = await run_in_threadpool(_page, state.engine, asked, after)
             after = page.next_after
-            if page.items or page.more or not await state.news.beyond(after, deadline, request.is_disconnected):
+            with state.meters.resting():
+                done = page.items or page.more or not await state.news.beyond(after, deadline, request.is_disconnected)
+            if done:
                 return {"items": page.items, "next_after": page.next_after, "more": page.more}
     except NoSuchPosition as error:
-        wrong = {"field": "query.after", "rule": "beyond every event: a cursor of another database 游标超出全部事件"}
-        raise Problem.of("ECIF-1001", 422, errors=[wrong]) from error
+        raise Problem.of("ECIF-1001", 422, errors=[_BEYOND]) from error
     except TooManyWait as error:
         raise Problem.of("ECIF-9003", 503) from error
 
