@@ -73,6 +73,15 @@ class Api:
         headers = token(*scopes) | options.pop("headers", {})
         return self.client.get(path, headers=headers, **options)
 
+    def ask(self, method: str, path: str, *, scopes: tuple[str, ...] = tuple(SCOPES), **options: Any) -> httpx.Response:
+        """Any call, as a caller who may do everything, unless told otherwise."""
+        headers = token(*scopes) | options.pop("headers", {})
+        return self.client.request(method, path, headers=headers, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        """A POST."""
+        return self.ask("POST", path, **options)
+
     def no(self, name: str) -> str:
         """The number under which a source record was linked."""
         return self.numbers[name]

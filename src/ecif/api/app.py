@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from ecif import __version__
+from ecif.api import refusals as refusals
 from ecif.api.metrics import Meters
 from ecif.api.middleware import front
 from ecif.api.problems import BODY_PROBLEMS, PROBLEM_SCHEMA, framework_error
-from ecif.api.routers import customers, events, health
+from ecif.api.routers import customers, events, health, maintenance, opening, source_records
 from ecif.api.tokens import Verifier
 from ecif.db import THREADS
 from ecif.services.context import KeyDigests
@@ -46,7 +47,14 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
     app.state.engine, app.state.digests, app.state.verifier = engine, digests, verifier
     app.state.home, app.state.meters, app.state.beside = home, meters, CapacityLimiter(health.THREADS)
     app.state.news = events.news(engine)
-    for router in (health.router, customers.router, events.router):
+    for router in (
+        health.router,
+        opening.router,
+        customers.router,
+        maintenance.router,
+        source_records.router,
+        events.router,
+    ):
         app.include_router(router)
     _document(app)
     return app

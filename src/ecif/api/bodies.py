@@ -9,7 +9,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, LiteralString
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from ecif.domain.existence import Mode
@@ -32,6 +41,7 @@ from ecif.domain.records import (
     RelationType,
 )
 from ecif.domain.text import visible
+from ecif.services.maintenance import OWN_KEY
 
 LIST_MAX = 20
 ACCOUNTS_MAX = 500
@@ -184,7 +194,15 @@ class Verdict(Body):
     same: bool
 
 
-SourceKey = Annotated[str, Field(min_length=1, max_length=64, pattern="^(?!ecif:)[^\\x00-\\x1f\\x7f]+$")]
+def _not_ours(key: str) -> str:
+    if key.startswith(OWN_KEY):
+        raise PydanticCustomError("reserved_key", "keys that begin with ecif: are not a source system's")
+    return key
+
+
+SourceKey = Annotated[
+    str, Field(min_length=1, max_length=64, pattern="^[^\\x00-\\x1f\\x7f]+$"), AfterValidator(_not_ours)
+]
 
 
 class OpenBody(_Facts):
@@ -250,11 +268,19 @@ def _refuse(code: str, text: LiteralString) -> Any:
 
 _UNWRITABLE = {
     **dict.fromkeys(fields_of(FieldGroup.DERIVED), _refuse("derived_field", "derived fields can't be written")),
-    **dict.fromkeys(fields_of(FieldGroup.SOURCE_OWNED), _refuse("source_owned_field", "only the source writes this field")),
+    **dict.fromkeys(
+        fields_of(FieldGroup.SOURCE_OWNED), _refuse("source_owned_field", "only the source writes this field")
+    ),
 }
 """Fields that no patch may write, so that each is refused with its own reason."""
 
-_WithoutThem = ConfigDict(extra="forbid", json_schema_extra=lambda s: [s["properties"].pop(f, None) for f in _UNWRITABLE])
+
+def _hide(schema: dict[str, Any]) -> None:
+    for field in _UNWRITABLE:
+        schema["properties"].pop(field, None)
+
+
+_WithoutThem = ConfigDict(extra="forbid", json_schema_extra=_hide)
 _Writable: type[_Facts] = create_model("_Writable", __base__=_Facts, **_UNWRITABLE)  # type: ignore[call-overload]
 
 

@@ -119,7 +119,7 @@ async def edge(
     branch: Annotated[str, Header(alias="X-Branch", max_length=40, pattern=_TEXT, description="机构")] = "",
     operator: Annotated[str, Header(alias="X-Operator", max_length=64, pattern=_TEXT, description="操作员")] = "",
     business_date: Annotated[date | None, Header(alias="X-Business-Date", description="业务日期")] = None,
-    key: Annotated[
+    idempotency_key: Annotated[
         str | None,
         Header(
             alias="Idempotency-Key",
@@ -136,7 +136,7 @@ async def edge(
     if not who.may_act_for(channel.value):
         raise Problem.of("ECIF-5004", 403, detail=channel.value)
     call = Call(who.subject, operator, channel, branch, business_date, request.state.request_id)
-    return Edge(request, call, who, key)
+    return Edge(request, call, who, idempotency_key)
 
 
 EdgeIn = Annotated[Edge, Depends(edge)]

@@ -14,6 +14,7 @@ from ecif.api.tokens import Caller
 from ecif.api.views import SECTIONS
 from ecif.domain.events import EventType
 from ecif.domain.identifier_kinds import IdentifierKind
+from ecif.services.change_requests import RequestStatus
 
 CustomerNo = Annotated[
     str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])
@@ -134,6 +135,17 @@ class HistoryQuery(_Page):
         """After which version, newest first, the page begins."""
         no, _, version = self.after.partition(":")
         return no, int(version or 0)
+
+
+class RequestsQuery(BaseModel):
+    """A page of change requests."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: RequestStatus = Field(RequestStatus.PENDING, description="复核状态")
+    customer_no: str = Field("", pattern="^([0-9]{12})?$", description="客户号")
+    after: int = Field(0, ge=0, lt=2**63, description="next_after of the page before")
+    limit: int = Field(20, ge=1, le=100)
 
 
 class EventsQuery(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -18,7 +18,6 @@ from starlette.routing import Match
 
 from ecif.api.invalid import Finding, findings
 from ecif.db import DatabaseError, is_away, is_busy, sqlstate
-from ecif.services.customers import CustomerNotFound
 
 MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-1001": ("请求参数有误", "the request is not valid"),
@@ -32,11 +31,33 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "ECIF-1007": ("请求正文不是有效的 JSON, 或嵌套过深", "the body is not valid JSON, or is nested too deeply"),
     "ECIF-1008": ("请求正文未在限时内到达", "the body did not arrive in time"),
+    "ECIF-1010": ("同一幂等键已用于其他请求", "the idempotency key stands for another request"),
+    "ECIF-1012": ("须用 If-Match 指明所见版本", "If-Match has to name the version you have seen"),
+    "ECIF-1013": ("客户信息不完整", "elements of identity are missing"),
+    "ECIF-1014": ("关键身份变更须注明证明材料", "a change of key identity has to name its evidence"),
+    "ECIF-1030": ("派生字段不可修改", "derived fields can't be written"),
+    "ECIF-1031": ("该字段仅由源系统维护", "only the source system writes this field"),
     "ECIF-2001": ("客户号不存在", "no such customer number"),
+    "ECIF-2002": ("源记录不存在", "no such source record"),
+    "ECIF-2003": ("客户信息已被他人更新, 请刷新后重试", "the customer has changed since you saw him"),
+    "ECIF-2004": ("复核申请不存在", "no such change request"),
+    "ECIF-2010": ("客户号已合并, 且请求不接受转向", "the number was merged, and the request takes no redirect"),
+    "ECIF-2011": ("复核申请已处理", "the change request has been decided"),
+    "ECIF-2012": ("客户信息已变化, 请重新申请", "the customer has changed since it was asked for: ask again"),
+    "ECIF-3001": ("客户已存在", "the customer exists"),
+    "ECIF-3002": ("客户已存在且已销户, 请重新激活", "the customer exists and was closed: reactivate"),
+    "ECIF-3003": ("同号不同名, 请核实", "the number is known under another name: verify"),
+    "ECIF-3004": ("命中多个客户, 请确认", "several customers are meant: let one be chosen"),
+    "ECIF-3005": ("存在疑似客户, 请逐一确认", "there are suspects: say of each whether it is the same"),
+    "ECIF-3006": ("证件号码不正确", "the identity number is not right"),
+    "ECIF-3007": ("证件号码为占位值", "the identity number is a placeholder"),
+    "ECIF-4101": ("客户不可销户", "the customer can't be closed"),
     "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
     "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),
     "ECIF-5003": ("权限不足", "the token lacks a scope"),
     "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
+    "ECIF-5005": ("复核人不得为经办人", "the checker must not be the maker"),
+    "ECIF-5006": ("该渠道不得修改用于认证的联系方式", "this channel may not change a contact used for authentication"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
     "ECIF-9003": ("系统繁忙, 请稍后重试", "the service is busy, try again in a moment"),
@@ -76,6 +97,10 @@ PROBLEMS = _described(_401="no valid token", _403="scope missing", _404="not fou
 """What the contract says of a route that reads one customer."""
 BODY_PROBLEMS = _described(_400="no JSON", _408="too slow", _413="too large", _415="of another type")
 """And of every route that takes a body."""
+
+
+OWN_CODES = {"derived_field": "ECIF-1030", "source_owned_field": "ECIF-1031"}
+"""Faults of a body that have a code of their own."""
 
 
 class Problem(Exception):
@@ -144,12 +169,13 @@ def _problem(error: Problem, request: Request) -> Problem:
 
 @problem_of.register
 def _invalid(error: RequestValidationError, request: Request) -> Problem:
-    return Problem.of("ECIF-1001", 422, errors=findings(error.errors()))
+    return invalid(error.errors())
 
 
-@problem_of.register
-def _not_found(error: CustomerNotFound, request: Request) -> Problem:
-    return Problem.of("ECIF-2001", 404)
+def invalid(found: Sequence[Any]) -> Problem:
+    """The problem of a body or parameters that are not valid; where each fault has one reason of its own, that is its code."""
+    codes = {OWN_CODES.get(fault["type"], "ECIF-1001") for fault in found}
+    return Problem.of(codes.pop() if len(codes) == 1 else "ECIF-1001", 422, errors=findings(found))
 
 
 @problem_of.register

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
+from ecif.domain.golden import golden_record
 from ecif.domain.masking import mask_address, mask_birth_date, mask_email, mask_name, mask_number, mask_phone
+from ecif.services.change_requests import Request
 
 SECTIONS = ("fields", "identifiers", "aliases", "phones", "addresses", "emails")
 Mask = Callable[[str], str]
@@ -54,3 +58,25 @@ def _entry(section: str, entry: dict[str, Any], provenance: bool, clear: bool) -
     field, mask = _LIST_MASKS[section]
     shown = entry if provenance else {k: v for k, v in entry.items() if k != "sources"}
     return shown if clear else shown | {field: mask(str(entry[field]))}
+
+
+def request_view(request: Request) -> dict[str, Any]:
+    """A change request, its values masked: what a field shows now, and what it would say."""
+    row = request.row
+    wanted = orjson.loads(golden_record(row.customer_no, [request.wanted]))
+    after = customer_view(wanted, sections=list(SECTIONS), provenance=False, clear=False)
+    return {
+        "id": row.id,
+        "customer_no": row.customer_no,
+        "status": row.status,
+        "fields": list(request.touched),
+        "after": {
+            f: after["fields"].get(f) if f in wanted["fields"] or f not in after else after[f] for f in request.touched
+        },
+        "reason": row.reason,
+        "evidence": row.evidence,
+        **{
+            name: getattr(row, name)
+            for name in ("maker", "channel", "branch", "made_at", "checker", "note", "decided_at")
+        },
+    }

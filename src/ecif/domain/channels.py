@@ -28,15 +28,17 @@ class ChannelInfo:
     Attributes:
         strong: authenticates strongly, so that it may change the phone that authenticates the customer elsewhere.
         profile: what it has to state of a new customer.
+        confirms: a clerk sees the customer and may say of suspects whether they are the same.
     """
 
     name_zh: str
     strong: bool
     profile: Profile
+    confirms: bool = False
 
 
 CHANNELS: Mapping[Channel, ChannelInfo] = {
-    Channel.COUNTER: ChannelInfo("柜面", True, Profile.COUNTER),
+    Channel.COUNTER: ChannelInfo("柜面", True, Profile.COUNTER, confirms=True),
     Channel.EBANK: ChannelInfo("网上银行", True, Profile.BASIC),
     Channel.MOBILE: ChannelInfo("手机银行", True, Profile.BASIC),
     Channel.PHONE: ChannelInfo("电话银行", False, Profile.BASIC),

@@ -35,11 +35,11 @@ class OpeningIncomplete(Exception):
 
 
 class OpeningRefused(Exception):
-    """The existence check found something that forbids a new number; ``found`` says what."""
+    """The existence check found something that forbids a new number; ``found`` says what was found ``on`` the day."""
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, on: date) -> None:
         super().__init__(found.result.value)
-        self.found = found
+        self.found, self.on = found, on
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,6 @@ def _judged(record: PartyRecord, found: Found, verdicts: Mapping[str, bool]) -> 
     suspects = {seen.customer_no: seen.records for seen in found.candidates}
     same = [no for no in suspects if verdicts.get(no)]
     if found.result is not Existence.SUSPECT or found.more or suspects.keys() - verdicts.keys() or len(same) > 1:
-        raise OpeningRefused(found)
+        raise OpeningRefused(found, record.business_time.date())
     others = tuple(name for no, names in suspects.items() if no not in same for name in names)
     return replace(record, same_as=suspects[same[0]] if same else (), not_same_as=others), bool(same)

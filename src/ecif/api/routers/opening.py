@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ecif.api.bodies import ExistsBody, OpenBody, related
 from ecif.api.calls import EdgeIn, answer, etag
-from ecif.api.findings import found_view
+from ecif.api.existing import found_view
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
 from ecif.domain.channels import CHANNELS, system_of

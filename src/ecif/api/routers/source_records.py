@@ -19,13 +19,11 @@ from ecif.services.context import Context
 from ecif.services.ingest import Fate
 from ecif.services.source_records import BATCH_MAX, Delivered
 
-router = APIRouter(
-    prefix="/v1/source-records", tags=["source records"], dependencies=[Depends(needs("records:write"))]
-)
+router = APIRouter(prefix="/v1/source-records", tags=["source records"], dependencies=[Depends(needs("records:write"))])
 
 SystemCode = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
 System = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,39}$", description="源系统")]
-Key = Annotated[str, Path(min_length=1, max_length=64, pattern="^(?!ecif:)[^\\x00-\\x1f\\x7f]+$", description="源系统客户键")]
+Key = Annotated[SourceKey, Path(description="源系统客户键")]
 
 
 def _own(edge: Edge, system: str) -> None:
@@ -45,7 +43,7 @@ def _view(delivered: Delivered) -> dict[str, Any]:
     }
 
 
-@router.put("/{system}/{key}", responses=PROBLEMS, response_model=None)
+@router.put("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
 def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
     """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
     _own(edge, system)
@@ -63,7 +61,7 @@ class EndQuery(Body):
     business_time: AwareDatetime | None = Field(None, description="源系统业务时间; 不给则为当前时间")
 
 
-@router.delete("/{system}/{key}", responses=PROBLEMS, response_model=None)
+@router.delete("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
 def end_source_record(system: System, key: Key, edge: EdgeIn, asked: Annotated[EndQuery, Query()]) -> Response:
     """源记录终止 Ends a record that the source has deleted; nothing is deleted here."""
     _own(edge, system)
@@ -100,7 +98,9 @@ def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
 
     def work(session: Session, context: Context) -> Answer:
         good = [record for record in parsed if isinstance(record, NamedRecord)]
-        delivered = iter(source_records.deliver(session, context, [r.record(r.system, r.key) for r in good]) if good else ())
+        delivered = iter(
+            source_records.deliver(session, context, [r.record(r.system, r.key) for r in good]) if good else ()
+        )
         shown = [_view(next(delivered)) if isinstance(r, NamedRecord) else {"problem": r.body} for r in parsed]
         return answer(200, {"results": [{"index": n} | result for n, result in enumerate(shown)]})
 

@@ -1,0 +1,97 @@
+"""What is answered when a service refuses: one row for each of its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+
+from ecif.api.existing import found_view
+from ecif.api.problems import Problem, problem_of
+from ecif.domain.existence import Existence
+from ecif.services.answers import IdempotencyConflict
+from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound, MakerIsChecker
+from ecif.services.customers import CustomerNotFound
+from ecif.services.maintenance import (
+    ChangeRequestStale,
+    ChannelTooWeak,
+    CloseBlocked,
+    EvidenceMissing,
+    VersionConflict,
+)
+from ecif.services.opening import OpeningIncomplete, OpeningRefused
+from ecif.services.source_records import SourceRecordNotFound
+
+REFUSALS: dict[type[Exception], tuple[str, int]] = {
+    IdempotencyConflict: ("ECIF-1010", 409),
+    CustomerNotFound: ("ECIF-2001", 404),
+    SourceRecordNotFound: ("ECIF-2002", 404),
+    VersionConflict: ("ECIF-2003", 412),
+    ChangeRequestNotFound: ("ECIF-2004", 404),
+    ChangeRequestDecided: ("ECIF-2011", 409),
+    ChangeRequestStale: ("ECIF-2012", 409),
+    OpeningIncomplete: ("ECIF-1013", 422),
+    EvidenceMissing: ("ECIF-1014", 422),
+    CloseBlocked: ("ECIF-4101", 409),
+    MakerIsChecker: ("ECIF-5005", 403),
+    ChannelTooWeak: ("ECIF-5006", 403),
+}
+
+EXISTING: dict[Existence, tuple[str, int]] = {
+    Existence.EXISTS: ("ECIF-3001", 409),
+    Existence.EXISTS_REDIRECTED: ("ECIF-3001", 409),
+    Existence.EXISTS_CLOSED: ("ECIF-3002", 409),
+    Existence.SAME_ID_DIFFERENT_NAME: ("ECIF-3003", 409),
+    Existence.AMBIGUOUS: ("ECIF-3004", 409),
+    Existence.SUSPECT: ("ECIF-3005", 409),
+    Existence.INVALID_ID: ("ECIF-3006", 422),
+    Existence.PLACEHOLDER_ID: ("ECIF-3007", 422),
+}
+"""Why a customer is not opened, by the result of the existence check."""
+
+BLOCKS = {
+    "CC01": ("尚有未销账户", "accounts are open"),
+    "CC07": ("尚有未结的疑似合并审核", "merge reviews are open"),
+}
+"""What keeps a customer from being closed (客户销户检查)."""
+
+
+def _missing(field: str) -> dict[str, str]:
+    message_en = "this channel has to state it"
+    return {"field": f"body.{field}", "rule": "missing", "message_zh": "本渠道必填", "message_en": message_en}
+
+
+def _more(error: Exception) -> dict[str, Any]:
+    """What a problem says beside its code."""
+    match error:
+        case VersionConflict():
+            return {"current_version": error.version}
+        case OpeningIncomplete():
+            return {"errors": [_missing(field) for field in error.fields]}
+        case EvidenceMissing():
+            return {"errors": [_missing("evidence")]}
+        case CloseBlocked():
+            return {
+                "blocks": [
+                    {"rule": rule, "count": n, "message_zh": BLOCKS[rule][0], "message_en": BLOCKS[rule][1]}
+                    for rule, n in error.blocks.items()
+                ]
+            }
+    return {}
+
+
+def _refusal(error: Exception, request: Request) -> Problem:
+    code, status = REFUSALS[type(error)]
+    return Problem.of(code, status, **_more(error))
+
+
+for _error in REFUSALS:
+    problem_of.register(_error, _refusal)
+
+
+@problem_of.register
+def _refused(error: OpeningRefused, request: Request) -> Problem:
+    code, status = EXISTING[error.found.result]
+    shown = found_view(error.found, error.on)
+    errors = shown.pop("errors")
+    return Problem.of(code, status, errors=errors, existence=shown)

@@ -1,0 +1,96 @@
+"""Is this our customer, and open him: over HTTP, as channels do it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from people import citizen
+from served import COMPANY, ID_A, ID_WIFE, PHONE, USCC, Api, token
+
+from ecif.api.tokens import SCOPES
+
+FREE = citizen(21, "19880808")
+"""The number of a person who is not a customer."""
+
+
+def asked(name: str, number: str, **more: Any) -> dict[str, Any]:
+    """A person, in the words of the API."""
+    kind = more.pop("kind", "CITIZEN_ID")
+    return {"party_type": "PERSON", "name": name, "identifiers": [{"kind": kind, "number": number}], **more}
+
+
+def full(name: str, number: str, **more: Any) -> dict[str, Any]:
+    """With the nine elements that a counter states."""
+    body = asked(
+        name, number, nationality="CHN", occupation="教师", addresses=["广东省深圳市南山区人民路9号1栋2单元301室"]
+    )
+    body["identifiers"][0]["valid_to"] = "2035-01-01"
+    return body | {"phones": ["13812340000"]} | more
+
+
+def exists(api: Api, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = api.post("/v1/customers:exists", json=body | more)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "result"),
+    [
+        ("张三丰", ID_A, "EXISTS"),
+        ("張三豐", ID_A.lower(), "EXISTS"),
+        ("张三丰", f" {ID_A[:6]} {ID_A[6:]}", "EXISTS"),
+        ("张三丰", "".join(chr(ord(c) + 0xFEE0) for c in ID_A), "EXISTS"),
+        ("张三丰", ID_A[:6] + ID_A[8:17], "EXISTS"),
+        ("李四光", ID_A, "SAME_ID_DIFFERENT_NAME"),
+        ("张三丰", ID_A[:17] + ("1" if ID_A[17] != "1" else "2"), "INVALID_ID"),
+        ("张三丰", "111111111111111111", "PLACEHOLDER_ID"),
+        ("王五", FREE, "NOT_FOUND"),
+    ],
+)
+def test_the_check_by_number(api: Api, name: str, number: str, result: str) -> None:
+    for mode in ("STRICT", "LOOKUP"):
+        found = exists(api, asked(name, number), mode=mode)
+        assert found["result"] == result and found["action_zh"] and found["action_en"]
+        assert ("customer_no" in found) == (result == "EXISTS")
+        if result == "EXISTS":
+            assert found["customer_no"] == api.no("core:1") and "三丰" not in found["name"]
+
+
+def test_a_customer_without_number_is_a_suspect_by_his_phone(api: Api) -> None:
+    found = exists(api, asked("张三丰", FREE, phones=[PHONE], gender="MALE"))
+    assert found["result"] == "SUSPECT", found
+    suspects = {c["customer_no"]: c for c in found["candidates"]}
+    assert all("identifier" in c["conflicts"] or c["agrees"] for c in suspects.values())
+
+
+def test_an_organisation_by_its_code(api: Api) -> None:
+    body = {"party_type": "ORGANIZATION", "name": COMPANY, "identifiers": [{"kind": "USCC", "number": USCC}]}
+    found = exists(api, body)
+    assert (found["result"], found["customer_no"], found["name"]) == ("EXISTS", api.no("core:3"), COMPANY)
+
+
+def test_opening_gives_one_number_however_often(api: Api) -> None:
+    body = full("王五一", FREE)
+    counter = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "u1"}
+    first = api.post("/v1/customers", json=body, headers=counter)
+    assert first.status_code == 201, first.text
+    assert first.json()["created"] and first.headers["Location"].endswith(first.json()["customer_no"])
+    again = api.post("/v1/customers", json=body, headers=counter)
+    assert again.status_code == 409 and again.json()["code"] == "ECIF-3001"
+    assert again.json()["existence"]["customer_no"] == first.json()["customer_no"]
+    kept = api.post("/v1/customers", json=body | {"on_exists": "return"})
+    assert kept.status_code == 200 and not kept.json()["created"]
+    assert kept.json()["customer_no"] == first.json()["customer_no"]
+
+
+def test_a_counter_states_nine_elements(api: Api) -> None:
+    answer = api.post("/v1/customers", json=asked("王五二", citizen(23, "19880808")), headers={"X-Channel": "COUNTER"})
+    assert answer.status_code == 422 and answer.json()["code"] == "ECIF-1013"
+    fields = {error["field"] for error in answer.json()["errors"]}
+    assert fields == {f"body.{f}" for f in ("nationality", "occupation", "addresses", "phones", "identifiers.valid_to")}
+
+
+def test_scopes() -> None:
+    assert {"customers:check", "customers:open"} <= set(SCOPES) and token("x") and ID_WIFE
