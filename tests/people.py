@@ -86,7 +86,7 @@ def golden(engine: Engine) -> dict[frozenset[str], str]:
                 " WHERE l.ended_at IS NULL GROUP BY l.customer_no"
             )
         )
-        return {frozenset(names): document.replace(no, "") for names, document, no in rows}
+        return {frozenset(n): d.replace(f'"customer_no":"{no}"', "") for n, d, no in rows}
 
 
 def scalar(engine: Engine, query: str) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 _LINKS = text(
     "SELECT r.system, r.key, l.customer_no FROM source_record r JOIN link l ON l.record_id = r.id"
-    " WHERE l.ended_at IS NULL AND r.ended_at IS NULL ORDER BY r.system, r.key"
+    " WHERE l.ended_at IS NULL ORDER BY r.system, r.key"
 )
 
 
