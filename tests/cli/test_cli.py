@@ -11,7 +11,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from issuer import AUDIENCE, ISSUER, document, rsa_key
 from jose import jwt
 from people import citizen, scalar
 from processes import SYSTEMS, free_port, person, postmasters, run, spawn, wait_for, wait_until, write_source
@@ -136,10 +138,37 @@ def test_token_prints_only_the_token(home: Path) -> None:
     assert (home / "token.key").stat().st_mode & 0o077 == 0
 
 
-def test_an_unknown_scope_is_wrong_use(home: Path) -> None:
-    done = run(home, "token", "--scope", "everything")
-    complains(done, 2, "everything", "customers:read")
-    assert done.stdout == ""
+def test_a_token_may_be_for_less(home: Path) -> None:
+    everything = jwt.get_unverified_claims(run(home, "token").stdout.strip())
+    assert (everything["systems"], everything["channels"], everything["sub"]) == (["*"], ["*"], "local")
+    limits = ("--system", "core", "--system", "ebank", "--channel", "COUNTER", "--subject", "柜面前端", "--hours", 2)
+    claims = jwt.get_unverified_claims(run(home, "token", *limits).stdout.strip())
+    assert (claims["systems"], claims["channels"], claims["sub"]) == (["core", "ebank"], ["COUNTER"], "柜面前端")
+    assert claims["exp"] - claims["nbf"] == 2 * 3600
+
+
+def test_wrong_use_of_token(home: Path) -> None:
+    complains(run(home, "token", "--scope", "everything"), 2, "everything", "customers:read")
+    for subject in ("", "x" * 201, "a\tb"):
+        complains(run(home, "token", "--subject", subject), 2, "--subject")
+    for hours in (0, 24 * 7 + 1):
+        assert run(home, "token", "--hours", hours).returncode == 2
+    assert not home.exists()
+
+
+def test_a_service_of_the_banks_own_issuer(home: Path, tmp_path: Path) -> None:
+    keys, port = tmp_path / "keys.json", free_port()
+    keys.write_bytes(document(rsa_key()))
+    own = {"ECIF_JWKS": keys, "ECIF_JWT_ISSUER": ISSUER, "ECIF_JWT_AUDIENCE": AUDIENCE, "ECIF_PORT": port}
+    for verb in (("token",), ("demo", "--serve")):
+        complains(run(home, *verb, **own), 3, "ECIF_JWKS")
+    complains(run(home, "serve", **own | {"ECIF_JWT_ISSUER": ""}), 3, "ECIF_JWT_ISSUER")
+    local = run(home, "token").stdout.strip()
+    with spawn(home, "serve", **own) as process:
+        wait_for(process, f"http://127.0.0.1:{port}/readyz")
+        for made, status in ((rsa_key().sign(), 404), (local, 401)):
+            url = f"http://127.0.0.1:{port}/v1/customers/999999999999"
+            assert httpx.get(url, headers={"Authorization": f"Bearer {made}"}).status_code == status
 
 
 def test_migrate_check_tells_and_changes_nothing(bank: Bank) -> None:
