@@ -33,7 +33,7 @@ JSON = {"Content-Type": "application/json"}
 
 def put(api: Api, body: Any, **headers: str) -> httpx.Response:
     """Sends a body to where there is no route, which is found out only once the body has passed."""
-    return api.client.put("/v1/nothing", content=body, headers=JSON | headers)
+    return api.client.put("body.v1.nothing", content=body, headers=JSON | headers)
 
 
 def nest(depth: int, opening: str = "[", closing: str = "]") -> str:
@@ -158,9 +158,10 @@ def test_all_that_is_wrong_in_a_body_is_told_at_once_and_nothing_quoted(toy: Toy
     answer = client.post("/people", params={"page": "x"}, json=body)
     found = is_problem(answer, 422, "ECIF-1001")["errors"]
     assert {(error["field"], error["rule"]) for error in found} == {
-        ("query.page", "int_parsing"), ("/name", "missing"), ("/papers/1/number", "string_too_long"),
-        ("/papers/1/ends_on", "date_from_datetime_inexact"), ("/papers/2", "string_too_long"),
-        ("/age", "int_parsing"), ("/shoes", "source_owned_field"), ("/nmae", "extra_forbidden"), ("/?", "extra_forbidden"),
+        ("query.page", "int_parsing"), ("body.name", "missing"), ("body.papers.1.number", "string_too_long"),
+        ("body.papers.1.ends_on", "date_from_datetime_inexact"), ("body.papers.2", "string_too_long"),
+        ("body.age", "int_parsing"), ("body.shoes", "source_owned_field"), ("body.nmae", "extra_forbidden"),
+        ("body.?", "extra_forbidden"),
     }  # fmt: skip
     texts = {error["rule"]: (error["message_zh"], error["message_en"]) for error in found}
     assert texts["string_too_long"] == ("最多 18 个字符", "at most 18 characters are allowed")

@@ -17,6 +17,7 @@ import orjson
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy.orm import Session
 
+from ecif.api.invalid import finding
 from ecif.api.problems import Problem
 from ecif.api.security import caller
 from ecif.api.tokens import Caller
@@ -78,7 +79,7 @@ class Edge:
             return None
         found = _ETAG.fullmatch(given.strip())
         if not found:
-            raise Problem.of("ECIF-1001", 422, errors=[{"field": "header.If-Match", "rule": 'one ETag such as "v7"'}])
+            raise Problem.of("ECIF-1001", 422, errors=[finding("header.If-Match", "etag")])
         return int(found[1])
 
     def must_expect(self) -> int:

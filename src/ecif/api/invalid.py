@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -51,6 +51,7 @@ _RULES = (
     ("source_and_key", "source_system 与 source_key 须同时给出", "source_system and source_key go together"),
     ("kind_and_identifier", "identifier_kind 须与 identifier 同时给出", "identifier_kind needs an identifier"),
     ("beyond_every_event", "游标超出全部事件, 属于另一个数据库", "beyond every event: a cursor of another database"),
+    ("reserved_key", "以 ecif: 开头的键不属于源系统", "keys that begin with ecif: are not a source system's"),
     ("string_blank", "没有可见字符", "nothing visible is left of the text"),
     ("name_or_identifier", "至少需要姓名或证件", "a name or an identifier is needed"),
     ("derived_field", "派生字段不能写入", "derived fields can't be written"),
@@ -63,7 +64,7 @@ _OTHERWISE = ("取值不合规定", "is not valid")
 
 def unfit(rule: str) -> PydanticCustomError:
     """What a validator raises when a value breaks a rule of ours, which is in the table like pydantic's."""
-    return PydanticCustomError(cast(LiteralString, rule), cast(LiteralString, _TEXTS[rule][1]))
+    return PydanticCustomError(rule, _TEXTS[rule][1])
 
 
 def finding(field: str, rule: str, context: Mapping[str, Any] | None = None) -> Finding:
@@ -78,7 +79,6 @@ def findings(errors: Iterable[Mapping[str, Any]]) -> list[Finding]:
 
 
 def _field(place: Sequence[str | int]) -> str:
-    """``/identifiers/0/number`` in the body, ``query.limit`` elsewhere; a made-up name is shown if it looks like one."""
-    where, *path = (part for part in place if isinstance(part, int) or not _ALTERNATIVE.fullmatch(part))
-    names = [str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in path]
-    return f"/{'/'.join(names)}" if where == "body" else ".".join((str(where), *names))
+    """``body.identifiers.0.number``; a name that the caller made up is shown if it looks like one."""
+    parts = (part for part in place if isinstance(part, int) or not _ALTERNATIVE.fullmatch(part))
+    return ".".join(str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in parts)
