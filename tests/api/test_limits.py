@@ -33,7 +33,7 @@ JSON = {"Content-Type": "application/json"}
 
 def put(api: Api, body: Any, **headers: str) -> httpx.Response:
     """Sends a body to where there is no route, which is found out only once the body has passed."""
-    return api.client.put("body.v1.nothing", content=body, headers=JSON | headers)
+    return api.client.put("/v1/nothing", content=body, headers=JSON | headers)
 
 
 def nest(depth: int, opening: str = "[", closing: str = "]") -> str:
