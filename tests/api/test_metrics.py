@@ -9,11 +9,10 @@ import httpx
 from people import deliver, record
 from processes import postmasters, wait_until
 from prometheus_client import parser
-from served import CLEAR, PHONE, SECRET, Api, fill, is_problem, listening, served, serving, token
+from served import CLEAR, ID_A, PHONE, Api, fill, is_problem, served, serving, token
 from sqlalchemy import Engine, text
 
-from ecif.api.app import create_app
-from ecif.api.tokens import SCOPES, Verifier
+from ecif.api.tokens import SCOPES
 from ecif.db import POOL_SIZE, open_database
 from ecif.services.context import KeyDigests
 from ecif.settings import Settings
@@ -54,11 +53,19 @@ def test_calls_are_counted_by_route_and_never_by_whom_they_name(api: Api, digest
     assert not any(value in told for value in (*CLEAR, no, "999999999999", "张三丰".encode().hex()))
 
 
-def test_decisions_are_counted(engine: Engine, digests: KeyDigests) -> None:
-    app = create_app(engine, digests, Verifier.local(SECRET))
-    app.state.meters.decisions.labels("existence", "EXISTS").inc()
-    with listening(app) as url:
-        assert sample(url, "decisions_total", call="existence", result="EXISTS") == 1
+def test_decisions_are_counted_once_they_are_made(api: Api, digests: KeyDigests) -> None:
+    known = {"party_type": "PERSON", "name": "张三丰", "identifiers": [{"kind": "CITIZEN_ID", "number": ID_A}]}
+    row = {"party_type": "PERSON", "name": "李四", "business_time": "2026-07-01T08:00:00Z"}
+    headers = token(*SCOPES) | {"Idempotency-Key": "once"}
+    with served(api.engine, digests) as url, httpx.Client(base_url=url, headers=headers) as client:
+        for _ in range(2):
+            assert client.post("/v1/customers:exists", json=known).json()["result"] == "EXISTS"
+        del client.headers["Idempotency-Key"]
+        for status in (201, 200):
+            assert client.put("/v1/source-records/core/99", json=row).status_code == status
+        assert sample(url, "decisions_total", kind="existence", result="EXISTS") == 1
+        assert sample(url, "decisions_total", kind="source_record", result="CREATED") == 1
+        assert sample(url, "decisions_total", kind="source_record", result="UNCHANGED") == 1
 
 
 def test_what_waits_is_told(engine: Engine, digests: KeyDigests) -> None:

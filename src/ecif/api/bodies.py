@@ -7,7 +7,7 @@ Unknown fields are refused: a mistyped one would be lost in silence.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, LiteralString
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +19,8 @@ from pydantic import (
     create_model,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from ecif.api.invalid import unfit
 from ecif.domain.existence import Mode
 from ecif.domain.field_groups import CHANGEABLE, FieldGroup, fields_of
 from ecif.domain.identifier_kinds import IdentifierKind
@@ -51,7 +51,7 @@ def _seen(text: str) -> str:
     """What a reader sees of the text."""
     shown = visible(text)
     if not shown:
-        raise PydanticCustomError("string_blank", "nothing visible is left of the text")
+        raise unfit("string_blank")
     return shown
 
 
@@ -196,7 +196,7 @@ class Verdict(Body):
 
 def _not_ours(key: str) -> str:
     if key.startswith(OWN_KEY):
-        raise PydanticCustomError("reserved_key", "keys that begin with ecif: are not a source system's")
+        raise unfit("reserved_key")
     return key
 
 
@@ -233,7 +233,7 @@ class SourceRecordBody(_Facts):
     @model_validator(mode="after")
     def _says_somebody(self) -> SourceRecordBody:
         if not (self.name or self.identifiers):
-            raise PydanticCustomError("name_or_identifier", "a name or an identifier is needed")
+            raise unfit("name_or_identifier")
         return self
 
     def record(self, system: str, key: str) -> PartyRecord:
@@ -259,18 +259,16 @@ def related(given: RelatedBody) -> RelatedParty:
     return RelatedParty(given.relation, given.name, given.identifier.made() if given.identifier else None)
 
 
-def _refuse(code: str, text: LiteralString) -> Any:
+def _refuse(rule: str) -> Any:
     def refuse(_: Any) -> Any:
-        raise PydanticCustomError(code, text)  # type: ignore[arg-type]
+        raise unfit(rule)
 
     return (Annotated[Any, BeforeValidator(refuse)], None)
 
 
 _UNWRITABLE = {
-    **dict.fromkeys(fields_of(FieldGroup.DERIVED), _refuse("derived_field", "derived fields can't be written")),
-    **dict.fromkeys(
-        fields_of(FieldGroup.SOURCE_OWNED), _refuse("source_owned_field", "only the source writes this field")
-    ),
+    **dict.fromkeys(fields_of(FieldGroup.DERIVED), _refuse("derived_field")),
+    **dict.fromkeys(fields_of(FieldGroup.SOURCE_OWNED), _refuse("source_owned_field")),
 }
 """Fields that no patch may write, so that each is refused with its own reason."""
 

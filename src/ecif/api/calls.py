@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ import orjson
 from fastapi import Depends, Header, Request, Response
 from sqlalchemy.orm import Session
 
+from ecif.api.invalid import finding
 from ecif.api.problems import Problem
 from ecif.api.security import caller
 from ecif.api.tokens import Caller
@@ -32,12 +33,17 @@ Work = Callable[[Session, Context], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A changing call: who makes it, the request, and its idempotency key if it has one."""
+    """A changing call: who makes it, the request, and its idempotency key if it has one.
+
+    Attributes:
+        decisions: what the work decided, by kind and result, to be counted once it is committed.
+    """
 
     request: Request
     call: Call
     who: Caller
     key: str | None
+    decisions: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, body: Any, work: Work) -> Response:
         """Carries the work out, once for every key, and answers.
@@ -48,6 +54,7 @@ class Edge:
         app, asked = self.request.app.state, self._hash(body)
 
         def attempt(session: Session) -> tuple[Answer, bool]:
+            self.decisions.clear()
             context = Context(datetime.now(UTC), self.call.caller, app.digests, self.call)
             if self.key is None:
                 return work(session, context), False
@@ -59,6 +66,8 @@ class Edge:
             return answer, False
 
         answer, again = run_transaction(app.engine, attempt)
+        for decided in self.decisions:
+            app.meters.decisions.labels(*decided).inc()
         headers = answer.headers | ({"Idempotency-Replayed": "true"} if again else {})
         return Response(answer.body, answer.status, headers, "application/json")
 
@@ -78,7 +87,7 @@ class Edge:
             return None
         found = _ETAG.fullmatch(given.strip())
         if not found:
-            raise Problem.of("ECIF-1001", 422, errors=[{"field": "header.If-Match", "rule": 'one ETag such as "v7"'}])
+            raise Problem.of("ECIF-1001", 422, errors=[finding("header.If-Match", "etag")])
         return int(found[1])
 
     def must_expect(self) -> int:

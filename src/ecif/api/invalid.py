@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
+
+from pydantic_core import PydanticCustomError
 
 FINDINGS_MAX = 100
 """Findings told of one request."""
@@ -12,6 +15,9 @@ FINDINGS_MAX = 100
 Finding = dict[str, str]
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_ALTERNATIVE = re.compile(r"[A-Z]\w*Body|(constrained-)?str|.*\[.*")
+"""How pydantic calls the forms that a value may take: no part of where it stands."""
+
 _RULES = (
     ("missing", "必填", "is required"),
     ("extra_forbidden", "没有这个字段或参数", "is not known here"),
@@ -41,37 +47,38 @@ _RULES = (
     ("dict_type model_type model_attributes_type mapping_type", "应为对象", "an object is wanted"),
     ("too_short", "至少 {min_length} 项", "at least {min_length} items are wanted"),
     ("too_long", "最多 {max_length} 项", "at most {max_length} items are allowed"),
+    ("control_character", "不应含控制字符", "no control characters, which no source key holds"),
+    ("source_and_key", "source_system 与 source_key 须同时给出", "source_system and source_key go together"),
+    ("kind_and_identifier", "identifier_kind 须与 identifier 同时给出", "identifier_kind needs an identifier"),
+    ("beyond_every_event", "游标超出全部事件, 属于另一个数据库", "beyond every event: a cursor of another database"),
+    ("reserved_key", "以 ecif: 开头的键不属于源系统", "keys that begin with ecif: are not a source system's"),
+    ("string_blank", "没有可见字符", "nothing visible is left of the text"),
+    ("name_or_identifier", "至少需要姓名或证件", "a name or an identifier is needed"),
+    ("derived_field", "派生字段不能写入", "derived fields can't be written"),
+    ("source_owned_field", "该字段只能由源系统写入", "only the source writes this field"),
+    ("etag", '应为一个 ETag, 如 "v7"', 'one ETag is wanted, such as "v7"'),
 )
 _TEXTS = {rule: (zh, en) for rules, zh, en in _RULES for rule in rules.split()}
 _OTHERWISE = ("取值不合规定", "is not valid")
 
 
-class Unfit(ValueError):
-    """Raised by validators: a value breaks a rule of ours, which has a stable name and a text in two languages."""
+def unfit(rule: str) -> PydanticCustomError:
+    """What a validator raises when a value breaks a rule of ours, which is in the table like pydantic's."""
+    return PydanticCustomError(rule, _TEXTS[rule][1])
 
-    def __init__(self, rule: str, message_zh: str, message_en: str) -> None:
-        super().__init__(message_en)
-        self.rule, self.message_zh, self.message_en = rule, message_zh, message_en
+
+def finding(field: str, rule: str, context: Mapping[str, Any] | None = None) -> Finding:
+    """That a field breaks a rule of the table."""
+    zh, en = (text.format_map(context or {}) for text in _TEXTS.get(rule, _OTHERWISE))
+    return {"field": field, "rule": rule, "message_zh": zh, "message_en": en}
 
 
 def findings(errors: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """What pydantic found, as field, rule and messages."""
-    return [_finding(error) for error, _ in zip(errors, range(FINDINGS_MAX), strict=False)]
+    """What pydantic found."""
+    return [finding(_field(e["loc"]), e["type"], e.get("ctx")) for e in islice(errors, FINDINGS_MAX)]
 
 
-def _finding(error: Mapping[str, Any]) -> Finding:
-    context = error.get("ctx", {})
-    broken = context.get("error")
-    if isinstance(broken, Unfit):
-        rule, zh, en = broken.rule, broken.message_zh, broken.message_en
-    else:
-        rule = error["type"]
-        zh, en = (text.format_map(context) for text in _TEXTS.get(rule, _OTHERWISE))
-    return {"field": _field(error["loc"]), "rule": rule, "message_zh": zh, "message_en": en}
-
-
-def _field(place: tuple[str | int, ...]) -> str:
-    """``/identifiers/0/number`` in the body, ``query.limit`` elsewhere; a made-up name is shown if it looks like one."""
-    where, *path = place
-    names = [str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in path]
-    return f"/{'/'.join(names)}" if where == "body" else ".".join((str(where), *names))
+def _field(place: Sequence[str | int]) -> str:
+    """``body.identifiers.0.number``; a name that the caller made up is shown if it looks like one."""
+    parts = (part for part in place if isinstance(part, int) or not _ALTERNATIVE.fullmatch(part))
+    return ".".join(str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in parts)

@@ -32,7 +32,7 @@ class Meters:
     """The meters of one application, in a registry of its own.
 
     Attributes:
-        decisions: what was decided (判定), by ``call`` (``existence``, ``opening``, ``source_record``) and ``result``.
+        decisions: what was decided (判定), by kind (``existence``, ``opening``, ``source_record``) and result.
         calls_in_flight: calls that are not answered yet and do something.
     """
 
@@ -40,7 +40,7 @@ class Meters:
         self.registry = registry = CollectorRegistry()
         self.calls_in_flight = 0
         self.decisions = Counter(
-            "ecif_decisions", "判定结果 Results of decisions", ("call", "result"), registry=registry
+            "ecif_decisions", "判定结果 Results of decisions", ("kind", "result"), registry=registry
         )
         self._calls = Counter("ecif_calls", "请求数 Calls answered", ("method", "route", "status"), registry=registry)
         self._seconds = Histogram(

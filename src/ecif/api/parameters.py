@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Header, Path
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ecif.api.invalid import Unfit
+from ecif.api.invalid import unfit
 from ecif.api.problems import Problem
 from ecif.api.tokens import Caller
 from ecif.api.views import SECTIONS
@@ -27,7 +27,7 @@ _RECORD = "[a-z][a-z0-9_]{0,39}:.{1,64}"
 
 def _visible(text: str) -> str:
     if not text.isprintable():
-        raise Unfit("control_character", "不应含控制字符", "no control characters, which no source key holds")
+        raise unfit("control_character")
     return text
 
 
@@ -82,11 +82,9 @@ class SearchQuery(View):
     @model_validator(mode="after")
     def _belong_together(self) -> SearchQuery:
         if bool(self.source_system) != bool(self.source_key):
-            raise Unfit(
-                "together", "source_system 与 source_key 须同时给出", "source_system and source_key go together"
-            )
+            raise unfit("source_and_key")
         if self.identifier_kind and not self.identifier:
-            raise Unfit("together", "identifier_kind 须与 identifier 同时给出", "identifier_kind needs an identifier")
+            raise unfit("kind_and_identifier")
         return self
 
     @property

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Engine
 
+from ecif.api.invalid import finding
 from ecif.api.news import News, TooManyWait
 from ecif.api.parameters import EventsQuery
 from ecif.api.problems import PROBLEMS, Problem
@@ -19,13 +20,6 @@ from ecif.services import events
 from ecif.services.events import NoSuchPosition, Page
 
 Reader = Annotated[Caller, Depends(needs("events:read"))]
-
-_BEYOND = {
-    "field": "query.after",
-    "rule": "beyond_every_event",
-    "message_zh": "游标超出全部事件, 属于另一个数据库",
-    "message_en": "beyond every event: a cursor of another database",
-}
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
@@ -55,7 +49,7 @@ async def read_events(request: Request, who: Reader, asked: Annotated[EventsQuer
             if done:
                 return {"items": page.items, "next_after": page.next_after, "more": page.more}
     except NoSuchPosition as error:
-        raise Problem.of("ECIF-1001", 422, errors=[_BEYOND]) from error
+        raise Problem.of("ECIF-1001", 422, errors=[finding("query.after", "beyond_every_event")]) from error
     except TooManyWait as error:
         raise Problem.of("ECIF-9003", 503) from error
 

@@ -31,6 +31,7 @@ def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
 
     def work(session: Session, context: Context) -> Answer:
         found = check(session, context, body.record(context.now), body.mode)
+        edge.decisions.append(("existence", found.result.value))
         return answer(200, found_view(found, edge.call.business_date or context.now.date()))
 
     return edge.run(body, work)
@@ -55,6 +56,7 @@ def open_new_customer(body: OpenBody, edge: EdgeIn) -> Response:
             return_existing=body.on_exists == "return",
             reason=body.reason or "",
         )
+        edge.decisions.append(("opening", "CREATED" if opened.created else opened.found.result.value))
         return _opened(opened, context)
 
     return edge.run(body, work)

@@ -50,6 +50,7 @@ def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: Ed
 
     def work(session: Session, context: Context) -> Answer:
         (delivered,) = source_records.deliver(session, context, [body.record(system, key)])
+        edge.decisions.append(("source_record", delivered.fate.value))
         return answer(201 if delivered.fate is Fate.CREATED else 200, _view(delivered))
 
     return edge.run(body, work)
@@ -98,9 +99,9 @@ def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
 
     def work(session: Session, context: Context) -> Answer:
         good = [record for record in parsed if isinstance(record, NamedRecord)]
-        delivered = iter(
-            source_records.deliver(session, context, [r.record(r.system, r.key) for r in good]) if good else ()
-        )
+        taken = source_records.deliver(session, context, [r.record(r.system, r.key) for r in good]) if good else []
+        edge.decisions.extend(("source_record", each.fate.value) for each in taken)
+        delivered = iter(taken)
         shown = [_view(next(delivered)) if isinstance(r, NamedRecord) else {"problem": r.body} for r in parsed]
         return answer(200, {"results": [{"index": n} | result for n, result in enumerate(shown)]})
 
