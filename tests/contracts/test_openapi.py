@@ -38,7 +38,7 @@ def test_a_stale_contract_fails_the_check_and_is_written_anew(
 
 
 def routes() -> list[tuple[str, dict]]:  # type: ignore[type-arg]
-    return [(path, verbs["get"]) for path, verbs in openapi()["paths"].items()]
+    return [(path, verbs["get"]) for path, verbs in openapi()["paths"].items() if "get" in verbs]
 
 
 @pytest.mark.parametrize(("path", "route"), routes())
