@@ -38,17 +38,18 @@ def record(
     address: str = "",
     male: bool | None = None,
     day: int = 0,
+    until: date | None = None,
     **more: Any,
 ) -> PartyRecord:
-    """A person's record; ``day`` counts business days from :data:`DAY`."""
+    """A person's record; ``day`` counts business days from :data:`DAY`, ``until`` is the last day of the identifier."""
     return PartyRecord(
         system=system,
         key=key,
         party_type=more.pop("party_type", PartyType.PERSON),
         business_time=DAY + timedelta(days=day),
         name=name,
-        identifiers=(Identifier(kind, id),) if id else (),
-        phones=(Phone(PhoneKind.MOBILE, phone),) if phone else (),
+        identifiers=more.pop("identifiers", (Identifier(kind, id, until),) if id else ()),
+        phones=more.pop("phones", (Phone(PhoneKind.MOBILE, phone),) if phone else ()),
         addresses=(Address(AddressKind.HOME, address),) if address else (),
         birth_date=born,
         gender=None if male is None else Gender.MALE if male else Gender.FEMALE,

@@ -6,14 +6,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from sqlalchemy import Engine
@@ -29,12 +30,14 @@ from ecif.adapters.sources import (
     load_contract,
     load_file,
 )
+from ecif.adapters.sources.mapping import CHINA
 from ecif.api.tokens import EVERY, HOURS_MAX, SCOPES, SUBJECT_LENGTH_MAX, Verifier, is_subject, issue_token
-from ecif.db import DatabaseError, bound_time, open_database, transaction
+from ecif.db import DatabaseError, bound_time, open_database, run_transaction, transaction
+from ecif.domain.events import EventType
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
+from ecif.services import answers, derivation, documents_life
 from ecif.services import customers as reads
-from ecif.services import derivation
 from ecif.services.context import Context, KeyDigests
 from ecif.services.exports import live_links
 from ecif.services.loads import list_rejects
@@ -58,6 +61,11 @@ class System(StrEnum):
     CARD = "card"
     EBANK = "ebank"
 
+
+BATCH = 500
+"""What a daily job does in one transaction."""
+FIRST_DAY = date(1900, 1, 1)
+Done = TypeVar("Done", int, Counter[EventType])
 
 EVERYTHING = (derivation.DIGEST_KEY, derivation.POLICIES)
 UNLIKE = {
@@ -190,6 +198,34 @@ def rebuild(
     terminal.out.print(f"记录 records {report.records:,}, 变化 golden records changed {report.changed:,}")
     if report.changed:
         raise typer.Exit(1)
+
+
+@app.command()
+def daily(
+    on: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="business day; today in China unless given"),
+    ] = None,
+) -> None:
+    """日终作业 Tell documents that expire, once each, and drop answers kept for a week. Running it again does no harm."""
+    day = (on or datetime.now(CHINA)).date()
+    if day < FIRST_DAY:
+        terminal.complain(f"--on {day}: 日期过早 the date is too early")
+        raise typer.Exit(2)
+    with _runtime() as runtime, terminal.counting("日终作业 daily") as count:
+        told = Counter[EventType]()
+        for batch in _batches(runtime, lambda s, context: documents_life.tell(s, context, day, BATCH)):
+            count((told := told + batch).total())
+        forgotten = sum(_batches(runtime, lambda s, context: answers.forget(s, context, BATCH)))
+    terminal.print_daily(day, told, forgotten)
+
+
+def _batches(runtime: Runtime, work: Callable[[Session, Context], Done]) -> Iterator[Done]:
+    """Works in transactions of a bounded size until nothing is left to do."""
+    while done := run_transaction(
+        runtime.engine, lambda s: work(s, Context(datetime.now(UTC), "daily", runtime.digests))
+    ):
+        yield done
 
 
 @app.command()

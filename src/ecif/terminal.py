@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from ecif.adapters.sources import LoadReport
 from ecif.api.views import SECTIONS, customer_view
+from ecif.domain.events import EventType
 from ecif.services.customers import Golden, Resolved
 from ecif.services.ingest import Fate
 
@@ -89,6 +91,20 @@ def print_rejects(rows: Iterable[Any]) -> None:
     for r in rows:
         table.add_row(r.system, r.file_name, str(r.line), r.code, r.field, f"{r.message_zh} {r.message_en}")
     out.print(table)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Gives a function that shows how much of an unknown amount is done."""
+    with err.status(what) as status:
+        yield lambda done: status.update(f"{what} {done:,}")
+
+
+def print_daily(on: date, told: Mapping[EventType, int], forgotten: int) -> None:
+    """What the daily jobs did."""
+    kinds = [kind for kind in EventType if kind.startswith("document.")]
+    out.print(f"{on} 证件提醒 documents told: " + ", ".join(f"{kind} {told.get(kind, 0):,}" for kind in kinds))
+    out.print(f"清理答复 stored answers dropped {forgotten:,}")
 
 
 def print_address(base: str) -> None:

@@ -25,7 +25,7 @@ from ecif.db import open_database
 from ecif.demo import generate
 from ecif.settings import Settings
 
-VERBS = ("load", "export-links", "serve", "migrate", "demo", "rebuild", "token", "customer", "rejects")
+VERBS = ("load", "export-links", "serve", "migrate", "demo", "rebuild", "token", "customer", "rejects", "daily")
 NAME, NUMBER = "欧阳明静", citizen(7)
 
 
@@ -169,6 +169,28 @@ def test_a_service_of_the_banks_own_issuer(home: Path, tmp_path: Path) -> None:
         for made, status in ((rsa_key().sign(), 404), (local, 401)):
             url = f"http://127.0.0.1:{port}/v1/customers/999999999999"
             assert httpx.get(url, headers={"Authorization": f"Bearer {made}"}).status_code == status
+
+
+def test_the_daily_jobs_may_be_run_again(bank: Bank, tmp_path: Path) -> None:
+    url = bank.database("dated")
+    rows = [person(str(n), f"张三{chr(0x4E00 + n)}", citizen(n), IDEXPDT="20260331") for n in range(3)]
+    file = write_source(tmp_path / "core.csv", "core", *rows)
+    assert run(bank.home, "load", "--core", file, ECIF_DATABASE_URL=url).returncode == 0
+    old = (
+        "INSERT INTO stored_answer (caller, key, request_hash, status, headers, body, asked_at)"
+        " SELECT 'x', n::text, '', 200, '{}', '', now() - interval '7 days' + (n - 600) * interval '1 hour'"
+        " FROM generate_series(1, 610) n"
+    )
+    with open_database(Settings(bank.home, url)) as engine, engine.begin() as connection:
+        connection.execute(text(old))
+    for on, told in (("2026-02-01", 0), ("2026-03-31", 3), ("2026-03-31", 0)):
+        done = run(bank.home, "daily", "--on", on, ECIF_DATABASE_URL=url)
+        assert done.returncode == 0 and f"document.expiring {told}" in done.stdout, done.stderr
+        assert f"dropped {600 if on == '2026-02-01' else 0}" in done.stdout
+    assert run(bank.home, "daily", ECIF_DATABASE_URL=url).returncode == 0
+    complains(run(bank.home, "daily", "--on", "0001-01-01", ECIF_DATABASE_URL=url), 2, "--on")
+    with open_database(Settings(bank.home, url)) as engine:
+        assert scalar(engine, "SELECT count(*) FROM stored_answer") == 10
 
 
 def test_migrate_check_tells_and_changes_nothing(bank: Bank) -> None:

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 from people import citizen, deliver, record
 from served import CARD, PHONE, Api, serving
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
+from statements import counted
 
 from ecif.db import open_database
 from ecif.domain.records import PartyRecord
 from ecif.services.context import KeyDigests
 from ecif.settings import Settings
-
-Statements = list[str]
-
-
-@contextmanager
-def counted(engine: Engine) -> Iterator[Statements]:
-    """Every statement that the engine's connections send, whichever layer sends it, but for BEGIN, COMMIT and pings."""
-    sent: Statements = []
-
-    class Counting(psycopg.Cursor[Any]):
-        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
-            sent.append(str(query))
-            return super().execute(query, *arguments, **options)
-
-    def count(connection: psycopg.Connection[Any], *_: object) -> None:
-        connection.cursor_factory = Counting
-
-    def stop(connection: psycopg.Connection[Any], *_: object) -> None:
-        connection.cursor_factory = psycopg.Cursor
-
-    event.listen(engine, "checkout", count)
-    event.listen(engine, "checkin", stop)
-    try:
-        yield sent
-    finally:
-        event.remove(engine, "checkout", count)
-        event.remove(engine, "checkin", stop)
 
 
 def people(system: str, size: int) -> list[PartyRecord]:

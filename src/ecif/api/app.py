@@ -21,7 +21,7 @@ from ecif.api import refusals as refusals
 from ecif.api.metrics import Meters
 from ecif.api.middleware import front
 from ecif.api.problems import BODY_PROBLEMS, PROBLEM_SCHEMA, framework_error
-from ecif.api.routers import customers, events, health, maintenance, opening, source_records
+from ecif.api.routers import codes, customers, events, health, maintenance, opening, source_records
 from ecif.api.tokens import Verifier
 from ecif.db import THREADS
 from ecif.services.context import KeyDigests
@@ -54,6 +54,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
         maintenance.router,
         source_records.router,
         events.router,
+        codes.router,
     ):
         app.include_router(router)
     _document(app)

@@ -23,6 +23,11 @@ _KEEP = (
     "UPDATE stored_answer SET status = %(status)b, headers = %(headers)b, body = %(body)b"
     " WHERE caller = %(caller)b AND key = %(key)b"
 )
+_FORGET = (
+    "DELETE FROM stored_answer a USING (SELECT caller, key FROM stored_answer WHERE asked_at < %(before)b"
+    " ORDER BY asked_at LIMIT %(limit)b FOR UPDATE SKIP LOCKED) old"
+    " WHERE a.caller = old.caller AND a.key = old.key RETURNING 1"
+)
 _COLUMNS = ("caller", "key", "request_hash", "status", "headers", "body", "asked_at")
 
 
@@ -58,3 +63,8 @@ def keep(session: Session, caller: str, key: str, answer: Answer) -> None:
     """Stores the answer in the transaction of what it tells."""
     headers = orjson.dumps(answer.headers).decode()
     query(session, _KEEP, caller=caller, key=key, status=answer.status, headers=headers, body=answer.body.decode())
+
+
+def forget(session: Session, context: Context, limit: int) -> int:
+    """Drops answers that have been kept long enough, oldest first, ``limit`` of them at most; returns how many."""
+    return len(query(session, _FORGET, before=context.now - KEPT, limit=limit))

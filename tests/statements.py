@@ -1,0 +1,37 @@
+"""The statements that are sent to the database, as the driver sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, event
+
+Statements = list[str]
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[Statements]:
+    """Every statement that the engine's connections send, whichever layer sends it, but for BEGIN, COMMIT and pings."""
+    sent: Statements = []
+
+    class Counting(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+            sent.append(str(query))
+            return super().execute(query, *arguments, **options)
+
+    def count(connection: psycopg.Connection[Any], *_: object) -> None:
+        connection.cursor_factory = Counting
+
+    def stop(connection: psycopg.Connection[Any], *_: object) -> None:
+        connection.cursor_factory = psycopg.Cursor
+
+    event.listen(engine, "checkout", count)
+    event.listen(engine, "checkin", stop)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "checkout", count)
+        event.remove(engine, "checkin", stop)
