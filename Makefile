@@ -50,7 +50,8 @@ format: $(STAMP) ## format and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contract: $(STAMP) ## write contracts/openapi.json anew
+contract: $(STAMP) ## write contracts/openapi.json anew, with the answers to its examples
+	@$(BIN)/python tests/examples.py
 	@$(BIN)/python -m ecif.api.contract
 
 release-contract: $(STAMP) ## with a release: promise today's contract to callers, who are not broken from then on

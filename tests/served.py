@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import promised
 import uvicorn
 from fastapi import FastAPI
 from people import citizen, deliver, record
@@ -161,10 +162,15 @@ def listening(app: FastAPI) -> Iterator[str]:
         thread.join(20)
 
 
+def _client(url: str) -> httpx.Client:
+    """A client that holds every answer against the contract."""
+    return httpx.Client(base_url=url, timeout=30, event_hooks={"response": [promised.check]})
+
+
 @contextmanager
 def serving(engine: Engine, digests: KeyDigests) -> Iterator[Api]:
     """The application on an empty database, filled."""
     upgrade(engine)
     numbers = fill(engine, digests)
-    with served(engine, digests) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with served(engine, digests) as url, _client(url) as client:
         yield Api(client, engine, numbers)

@@ -18,9 +18,10 @@ from starlette.middleware import Middleware
 
 from ecif import __version__
 from ecif.api import refusals as refusals
+from ecif.api.document import complete
 from ecif.api.metrics import Meters
 from ecif.api.middleware import front
-from ecif.api.problems import BODY_PROBLEMS, PROBLEM_SCHEMA, framework_error
+from ecif.api.problems import framework_error
 from ecif.api.routers import codes, customers, events, health, maintenance, opening, source_records
 from ecif.api.tokens import Verifier
 from ecif.db import THREADS
@@ -38,6 +39,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
         title="ecif",
         version=__version__,
         description="企业级客户信息系统 customer master data of a bank",
+        generate_unique_id_function=lambda route: route.name,
         middleware=[Middleware(front, meters)],
         exception_handlers={HTTPException: framework_error, RequestValidationError: framework_error},
         lifespan=_few_threads,
@@ -68,16 +70,12 @@ async def _few_threads(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _document(app: FastAPI) -> None:
-    """Adds the schema of problem documents, to which every route refers, and names routes by what they are for."""
+    """The contract, completed, and made once."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = plain()
-        document["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
-        for operation in (operation for path in document["paths"].values() for operation in path.values()):
-            operation["summary"] = operation["description"]
-            if "requestBody" in operation:
-                operation["responses"] |= {str(status): told for status, told in BODY_PROBLEMS.items()}
-        return document
+        if app.openapi_schema is None:
+            app.openapi_schema = complete(plain())
+        return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]

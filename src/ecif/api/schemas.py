@@ -1,0 +1,270 @@
+"""What answers look like, for the contract alone: nothing is checked or copied when an answer is sent.
+
+:data:`ANSWERS` is merged into the contract; the tests hold every real answer of the API against it. A field may be added to
+an answer at any time, so readers ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from ecif.domain.records import PartyType
+
+No = Annotated[str, Field(pattern="^[0-9]{12}$", description="客户号 customer number")]
+Day = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="perhaps masked as 1990-**-**")]
+Date = Annotated[str, Field(json_schema_extra={"format": "date"})]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Next = Annotated[str | None, Field(description="`after` of the next page; null on the last")]
+
+
+class Health(TypedDict):
+    """健康状态"""
+
+    status: str
+
+
+class Check(TypedDict):
+    """One condition of readiness, and what to do where it does not hold."""
+
+    ok: bool
+    message_zh: NotRequired[str]
+    message_en: NotRequired[str]
+
+
+class Ready(Health):
+    """就绪状态"""
+
+    checks: dict[str, Check]
+
+
+class Source(TypedDict):
+    """来源: which source record says so, and as of when."""
+
+    system: str
+    key: str
+    as_of: Moment
+
+
+class Lost(Source):
+    """A value that another one won over, and why."""
+
+    value: Any
+    reason: str
+
+
+class Told(Source):
+    """A value, who says it, by which rule it won and over what."""
+
+    value: Any
+    rule: str
+    lost: NotRequired[list[Lost]]
+
+
+class _Entry(TypedDict):
+    sources: NotRequired[Annotated[list[Source], Field(description="with provenance")]]
+
+
+class Identifier(_Entry):
+    """证件"""
+
+    kind: str | None
+    space: str
+    number: str
+    validity: str
+    valid_to: Date | None
+
+
+class Alias(_Entry):
+    """曾用名及其他写法 A name as some source writes it."""
+
+    kind: str
+    name: str
+
+
+class Phone(_Entry):
+    """电话"""
+
+    kind: str
+    number: str
+    virtual: bool
+
+
+class Address(_Entry):
+    """地址"""
+
+    kind: str
+    text: str
+
+
+class Email(_Entry):
+    """电子邮箱"""
+
+    address: str
+
+
+class GoldenRecord(TypedDict):
+    """统一视图 The golden record; the sections that were asked for are there, values perhaps masked."""
+
+    customer_no: No
+    party_type: PartyType
+    status: str
+    policy_version: str
+    legal_entities: list[str]
+    branches: list[str]
+    source_records: int
+    fields: NotRequired[Annotated[dict[str, str | Told], Field(description="plain, or with provenance if asked for")]]
+    identifiers: NotRequired[list[Identifier]]
+    aliases: NotRequired[list[Alias]]
+    phones: NotRequired[list[Phone]]
+    addresses: NotRequired[list[Address]]
+    emails: NotRequired[list[Email]]
+
+
+class Merged(TypedDict):
+    """合并占位 What takes the place of the golden record of a number that was merged."""
+
+    customer_no: No
+    party_type: PartyType
+    status: str
+    merged_into: No
+
+
+class _Redirect(TypedDict):
+    requested_no: No
+    customer_no: No
+    redirected: bool
+
+
+class Customer(_Redirect, GoldenRecord):  # type: ignore[misc]
+    """The golden record of the number asked for, or of the one it was merged into."""
+
+    version: int
+
+
+class CustomerPage(TypedDict):
+    """A page of customers, each with its fields."""
+
+    items: list[GoldenRecord]
+    next_after: Next
+
+
+class _Part(TypedDict):
+    system: str
+    key: str
+
+
+class Account(_Part):
+    """账户"""
+
+    position: int
+    number: str
+    kind: str
+    status: str
+    opened_on: Date | None
+    branch: str
+    legal_entity: str
+
+
+class Relation(_Part):
+    """客户间关系"""
+
+    position: int
+    type: str
+    name: str
+    customer_nos: list[No]
+
+
+class SourceRecord(_Part):
+    """源记录"""
+
+    legal_entity: str
+    branch: str
+    version: int
+    business_time: Moment
+    rule: str
+    origin: str
+    policy_version: str
+    started_at: Moment
+
+
+class Version(TypedDict):
+    """历史版本"""
+
+    customer_no: No
+    version: int
+    recorded_at: Moment
+    record: GoldenRecord | Merged
+
+
+class AccountPage(_Redirect):
+    """A page of accounts."""
+
+    items: list[Account]
+    next_after: Next
+
+
+class RelationPage(_Redirect):
+    """A page of relations."""
+
+    items: list[Relation]
+    next_after: Next
+
+
+class SourcePage(_Redirect):
+    """A page of source records."""
+
+    items: list[SourceRecord]
+    next_after: Next
+
+
+class VersionPage(_Redirect):
+    """A page of versions, newest first."""
+
+    items: list[Version]
+    next_after: Next
+
+
+class Event(TypedDict):
+    """变更事件"""
+
+    id: str
+    type: str
+    source: str
+    subject: No
+    time: Moment
+    seq: int
+    data: dict[str, Any]
+
+
+class EventPage(TypedDict):
+    """A page of events; `next_after` is kept by the reader, also of an empty page."""
+
+    items: list[Event]
+    next_after: int
+    more: bool
+
+
+ANSWERS: dict[str, dict[int, type]] = {
+    "healthz": {200: Health},
+    "readyz": {200: Ready},
+    "search_customers": {200: CustomerPage},
+    "get_customer": {200: Customer},
+    "get_lineage": {200: Customer},
+    "get_accounts": {200: AccountPage},
+    "get_relations": {200: RelationPage},
+    "get_sources": {200: SourcePage},
+    "get_history": {200: VersionPage},
+    "read_events": {200: EventPage},
+}
+"""By the name of the route's function."""
+
+
+def schemas() -> dict[str, Any]:
+    """The schemas of all answers, by their names."""
+    models = {model for answers in ANSWERS.values() for model in answers.values()}
+    wanted: Any = [(m, "validation", TypeAdapter(m)) for m in sorted(models, key=lambda model: model.__name__)]
+    _, found = TypeAdapter.json_schemas(wanted, ref_template="#/components/schemas/{model}")
+    return dict(found["$defs"])

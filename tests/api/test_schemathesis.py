@@ -1,0 +1,79 @@
+"""The running service against its own contract: whatever is asked, nothing that the contract does not tell is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from examples import load_bank
+from hypothesis import HealthCheck, settings
+from schemathesis import Case, CheckContext, CheckFunction, Response
+from served import served, token
+
+from ecif.api.contract import openapi
+from ecif.api.tokens import SCOPES
+from ecif.db import open_database
+from ecif.services.context import KeyDigests
+from ecif.settings import Settings
+
+pytestmark = pytest.mark.slow
+CALLS = 10
+"""Of each operation and kind, beside those that the contract's own examples and limits give."""
+CLEAR = ("440399199001010018", "440399199202020044", "13912345670", "sanfeng.zhang@", "6225000000001234", "人民路9号")
+"""What nobody sees without the right to."""
+MASKED = tuple(scope for scope in SCOPES if not scope.startswith("pii:"))
+
+
+@pytest.fixture(scope="module")
+def url(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[str]:
+    """A service with the bank of the examples."""
+    with open_database(Settings(homes())) as engine:
+        load_bank(engine, digests)
+        with served(engine, digests) as url:
+            yield url
+
+
+REFUSED = ["2xx", "401", "403", "404", "409", "412", "422", "428"]
+"""How a call may end that keeps all rules of its schema: some rules no schema can tell."""
+RULES = {
+    "checks": {"positive_data_acceptance": {"expected-statuses": REFUSED}},
+    "output": {"sanitization": {"enabled": False}},
+}
+schema = schemathesis.openapi.from_dict(openapi(), config=schemathesis.Config.from_dict(RULES))
+bounded = settings(max_examples=CALLS, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def ask(case: Case, url: str, *checks: CheckFunction, scopes: tuple[str, ...] | None) -> Response:
+    """Makes the call, except that it waits for nothing, and holds the answer against the contract."""
+    wait = str((case.query or {}).get("wait_s", ""))
+    if wait.isdecimal() and int(wait) <= 30:
+        case.query["wait_s"] = 0
+    headers = token(*scopes) if scopes is not None else None
+    return case.call_and_validate(url, headers=headers, additional_checks=list(checks))
+
+
+def nothing_clear(ctx: CheckContext, response: Response, case: Case) -> None:
+    """No value is shown clear to whom it may not be; what he sent himself he knows."""
+    sent = f"{case.formatted_path} {case.query} {case.body}"
+    assert not any(value in response.text and value not in sent for value in CLEAR)
+
+
+@schema.parametrize()
+@bounded
+def test_with_every_scope(case: Case, url: str) -> None:
+    ask(case, url, scopes=tuple(SCOPES))
+
+
+@schema.parametrize()
+@bounded
+def test_without_the_right_to_clear_values(case: Case, url: str) -> None:
+    ask(case, url, nothing_clear, scopes=MASKED)
+
+
+@schema.parametrize()
+@bounded
+def test_without_a_token(case: Case, url: str) -> None:
+    answer = ask(case, url, nothing_clear, scopes=None)
+    assert answer.status_code >= 400 or not case.path.startswith("/v1")
