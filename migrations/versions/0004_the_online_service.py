@@ -99,9 +99,13 @@ def upgrade() -> None:
         op.add_column(table, _column("change_id", sa.BigInteger(), nullable=True))
         op.create_foreign_key(op.f(f"fk_{table}_change_id"), table, "change_log", ["change_id"], ["id"])
     op.drop_column("source_record", "ended_at")
+    op.drop_index("ix_link_customer_live", "link")
+    op.create_index(op.f("ix_link_customer_no"), "link", ["customer_no"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_link_customer_no"), "link")
+    op.create_index("ix_link_customer_live", "link", ["customer_no"], postgresql_where=sa.text("ended_at IS NULL"))
     op.add_column("source_record", _column("ended_at", MOMENT, nullable=True))
     for table in ("source_record_version", "outbox_event"):
         op.drop_column(table, "change_id")

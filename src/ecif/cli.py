@@ -264,12 +264,11 @@ def customer(no: Annotated[str, typer.Argument(metavar="NO")]) -> None:
     """查看客户 Show a golden record, masked, with its sources."""
     with _runtime() as runtime, transaction(runtime.engine) as session:
         try:
-            found = reads.resolve(session, no)
+            golden = reads.golden(session, no)
         except reads.CustomerNotFound:
             terminal.complain(f"客户号不存在 no such customer number: {no}")
             raise typer.Exit(1) from None
-        (golden,) = reads.golden_records(session, [found.customer_no])
-        terminal.print_customer(found, golden, reads.sources(session, found.customer_no))
+        terminal.print_customer(golden, reads.sources(session, golden.customer_no))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 from sqlalchemy import Engine, create_engine, event, make_url, text
@@ -24,6 +24,7 @@ __all__ = [
     "is_away",
     "is_busy",
     "open_database",
+    "reading",
     "run_transaction",
     "sqlstate",
     "transaction",
@@ -148,6 +149,20 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """One transaction: committed at the end of the block, rolled back by an exception."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    """A connection on which every statement stands alone: a transaction around one that reads takes two round trips more."""
+    borrowed = engine.raw_connection()
+    connection = cast(psycopg.Connection[Any], borrowed.driver_connection)
+    try:
+        connection.autocommit = True
+        yield connection
+    finally:
+        if not connection.closed:
+            connection.autocommit = False
+        borrowed.close()
 
 
 def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: int = ATTEMPTS_MAX) -> T:

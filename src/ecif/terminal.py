@@ -16,9 +16,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from ecif.adapters.sources import LoadReport
-from ecif.api.views import SECTIONS, customer_view
+from ecif.api.views import customer_view
 from ecif.domain.events import EventType
-from ecif.services.customers import Golden, Resolved
+from ecif.services.customers import Golden
 from ecif.services.ingest import Fate
 
 # No markup: a file name or an argument may hold brackets.
@@ -73,11 +73,11 @@ def _print_codes(what: str, codes: Mapping[str, int]) -> None:
         out.print(f"{what}: " + ", ".join(f"{code} {n:,}" for code, n in sorted(codes.items())))
 
 
-def print_customer(found: Resolved, golden: Golden, sources: Iterable[Any]) -> None:
+def print_customer(golden: Golden, sources: Iterable[Any]) -> None:
     """A golden record, masked, and its source records."""
-    view = customer_view(golden.document, sections=list(SECTIONS), provenance=False, clear=False)
-    if found.redirected:
-        out.print(f"{found.requested_no} → {found.customer_no} (已合并 merged)")
+    view = customer_view(golden.document)
+    if golden.redirected:
+        out.print(f"{golden.requested_no} → {golden.customer_no} (已合并 merged)")
     out.print_json(data={"version": golden.version, **view}, ensure_ascii=False)
     table = Table("源 source", "键 key", "规则 rule", "业务时间 as of", title="源记录 Source records")
     for row in sources:

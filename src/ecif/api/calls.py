@@ -113,11 +113,6 @@ def answer(status: int, body: Any, **headers: str) -> Answer:
     )
 
 
-def etag(version: int) -> str:
-    """The ETag of a golden record's version."""
-    return f'"v{version}"'
-
-
 _TEXT = "^[^\\x00-\\x1f\\x7f]*$"
 
 

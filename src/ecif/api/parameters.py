@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Header, Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from ecif.api.invalid import unfit
-from ecif.api.problems import Problem
-from ecif.api.tokens import Caller
-from ecif.api.views import SECTIONS
+from ecif.api.views import SECTIONS, Section
+from ecif.domain.channels import Channel
 from ecif.domain.events import EventType
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.services.change_requests import RequestStatus
@@ -19,8 +17,24 @@ from ecif.services.change_requests import RequestStatus
 CustomerNo = Annotated[
     str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])
 ]
-Purpose = Annotated[str | None, Header(alias="X-Purpose", max_length=200, description="查看明文的用途")]
-Section = StrEnum("Section", [(name.upper(), name) for name in SECTIONS])  # type: ignore[misc]
+
+
+def _utf8(text: str) -> str:
+    """HTTP hands headers over as Latin-1; who writes 汉字 writes UTF-8."""
+    try:
+        return text.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError:
+        return text.strip()
+
+
+HeaderText = Annotated[str, AfterValidator(_utf8)]
+Purpose = Annotated[HeaderText | None, Header(alias="X-Purpose", max_length=200, description="查看明文的用途")]
+Operator = Annotated[HeaderText, Header(alias="X-Operator", max_length=64, description="操作员 the clerk")]
+ChannelHeader = Annotated[Channel | None, Header(alias="X-Channel", description="渠道 where the call comes from")]
+Known = Annotated[str, Header(alias="If-None-Match", max_length=1000, description="the ETag of a version held already")]
+
+BATCH_MAX = 100
+"""Customers in one answer."""
 
 _RECORD = "[a-z][a-z0-9_]{0,39}:.{1,64}"
 
@@ -42,28 +56,40 @@ class View(BaseModel):
 
     clear: bool | None = Field(
         None,
-        description="true: clear values, or a refusal; false: masked; unless given: clear for the scope pii:clear with "
-        "X-Purpose 明文须有 pii:clear 权限并用 X-Purpose 说明用途",
+        description="true: clear values, or a refusal; false: masked; unless given: clear with X-Purpose, for the field "
+        "classes of the scopes pii:clear and pii:clear:identity, :contact, :account "
+        "明文须有相应字段类别的 pii:clear 权限并用 X-Purpose 说明用途",
     )
 
-    def shows_clear(self, who: Caller, purpose: str | None) -> bool:
-        """Whether this caller sees clear values.
 
-        Raises:
-            Problem: 403 or 422, he asks for them and may not, or does not say why.
-        """
-        if self.clear and "pii:clear" not in who.scopes:
-            raise Problem.of("ECIF-5003", 403, detail="pii:clear")
-        if self.clear and not (purpose or "").strip():
-            raise Problem.of("ECIF-1003", 422)
-        return self.clear is not False and "pii:clear" in who.scopes and bool((purpose or "").strip())
+class PartsView(View):
+    """Parts of golden records."""
 
-
-class CustomerQuery(View):
-    """Parts of a golden record."""
-
-    sections: list[Section] = Field(list(Section), description="repeatable; all unless given")
+    sections: list[Section] = Field(list(SECTIONS), description="repeatable; all unless given")
     provenance: bool = Field(False, description="with each value's source, rule and what lost to it 附来源")
+
+
+Time = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+
+
+class CustomerQuery(PartsView):
+    """Parts of a golden record, of now or of another time."""
+
+    as_of: Time | None = Field(None, description="记录时间: what was answered then")
+    valid_at: Time | None = Field(
+        None, description="业务时间: what was so then, by what is known now, or was as of as_of"
+    )
+
+
+class BatchQuery(PartsView):
+    """Many golden records."""
+
+    no: list[Annotated[str, Field(pattern="^[0-9]{12}$")]] = Field(
+        min_length=1,
+        max_length=BATCH_MAX,
+        description="客户号 customer numbers, repeatable",
+        examples=[["100000000016"]],
+    )
 
 
 class SearchQuery(View):

@@ -41,6 +41,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-2002": ("源记录不存在", "no such source record"),
     "ECIF-2003": ("客户信息已被他人更新, 请刷新后重试", "the customer has changed since you saw him"),
     "ECIF-2004": ("复核申请不存在", "no such change request"),
+    "ECIF-2005": ("该时点尚无此客户的信息", "nothing is known of this customer at that time"),
+    "ECIF-2006": (
+        "该客户的源记录过多, 不能按业务时间查询",
+        "this customer has too many source records to ask for a business time",
+    ),
     "ECIF-2010": ("客户号已合并, 且请求不接受转向", "the number was merged, and the request takes no redirect"),
     "ECIF-2011": ("复核申请已处理", "the change request has been decided"),
     "ECIF-2012": ("客户信息已变化, 请重新申请", "the customer has changed since it was asked for: ask again"),

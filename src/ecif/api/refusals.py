@@ -20,11 +20,14 @@ from ecif.services.maintenance import (
     VersionConflict,
 )
 from ecif.services.opening import OpeningIncomplete, OpeningRefused
+from ecif.services.past import NothingKnown, TooManyRecords
 from ecif.services.source_records import SourceRecordNotFound
 
 REFUSALS: dict[type[Exception], tuple[str, int]] = {
     IdempotencyConflict: ("ECIF-1010", 409),
     CustomerNotFound: ("ECIF-2001", 404),
+    NothingKnown: ("ECIF-2005", 404),
+    TooManyRecords: ("ECIF-2006", 422),
     SourceRecordNotFound: ("ECIF-2002", 404),
     VersionConflict: ("ECIF-2003", 412),
     ChangeRequestNotFound: ("ECIF-2004", 404),

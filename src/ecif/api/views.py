@@ -2,69 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Literal, get_args
 
 import orjson
 
 from ecif.domain.golden import golden_record
-from ecif.domain.masking import mask_address, mask_birth_date, mask_email, mask_name, mask_number, mask_phone
+from ecif.domain.masking import (
+    FieldClass,
+    mask_address,
+    mask_birth_date,
+    mask_email,
+    mask_name,
+    mask_number,
+    mask_phone,
+)
 from ecif.services.change_requests import Request
 
-SECTIONS = ("fields", "identifiers", "aliases", "phones", "addresses", "emails")
+Section = Literal["fields", "identifiers", "aliases", "phones", "addresses", "emails"]
+SECTIONS: tuple[Section, ...] = get_args(Section)
 Mask = Callable[[str], str]
 
-_FIELD_MASKS: dict[str, Mask] = {
-    "name": mask_name,
-    "latin_name": mask_name,
-    "birth_date": mask_birth_date,
-    "employer": mask_name,
+_FIELD_MASKS: dict[str, tuple[FieldClass, Mask]] = {
+    "name": (FieldClass.IDENTITY, mask_name),
+    "latin_name": (FieldClass.IDENTITY, mask_name),
+    "birth_date": (FieldClass.IDENTITY, mask_birth_date),
+    "employer": (FieldClass.CONTACT, mask_name),
 }
-_LIST_MASKS: dict[str, tuple[str, Mask]] = {
-    "identifiers": ("number", mask_number),
-    "aliases": ("name", mask_name),
-    "phones": ("number", mask_phone),
-    "addresses": ("text", mask_address),
-    "emails": ("address", mask_email),
+_LIST_MASKS: dict[str, tuple[FieldClass, str, Mask]] = {
+    "identifiers": (FieldClass.IDENTITY, "number", mask_number),
+    "aliases": (FieldClass.IDENTITY, "name", mask_name),
+    "phones": (FieldClass.CONTACT, "number", mask_phone),
+    "addresses": (FieldClass.CONTACT, "text", mask_address),
+    "emails": (FieldClass.CONTACT, "address", mask_email),
 }
 
 
-def customer_view(document: dict[str, Any], *, sections: list[str], provenance: bool, clear: bool) -> dict[str, Any]:
-    """The part of a golden record that a caller asked for and may see. Organisations' names are public."""
+def clear_fields(sections: Iterable[str], clear: Collection[str]) -> list[str]:
+    """What a caller who may see these classes clear would see clear of a golden record."""
+    asked = set(sections)
+    fields = [name for name, (kind, _) in _FIELD_MASKS.items() if kind in clear and "fields" in asked]
+    return fields + [name for name, (kind, *_) in _LIST_MASKS.items() if kind in clear and name in asked]
+
+
+def customer_view(
+    document: dict[str, Any],
+    *,
+    sections: Iterable[str] = SECTIONS,
+    provenance: bool = False,
+    clear: Collection[str] = (),
+) -> dict[str, Any]:
+    """The part of a golden record that a caller asked for and may see. Organisations' names are public.
+
+    Args:
+        clear: the field classes that he may see clear.
+    """
     shown = {key: value for key, value in document.items() if key not in SECTIONS}
     public_name = document["party_type"] == "ORGANIZATION"
     for section in () if "merged_into" in document else sections:
         value = document[section]
         if section == "fields":
-            shown[section] = {
-                n: _field(n, v, provenance, clear or (public_name and n == "name")) for n, v in value.items()
-            }
+            shown[section] = {n: _field(n, v, provenance, clear, public_name and n == "name") for n, v in value.items()}
         else:
-            keep = clear or (public_name and section == "aliases")
-            shown[section] = [_entry(section, entry, provenance, keep) for entry in value]
+            kind, field, mask = _LIST_MASKS[section]
+            keep = kind in clear or (public_name and section == "aliases")
+            shown[section] = [_entry(entry, provenance, field, None if keep else mask) for entry in value]
     return shown
 
 
-def _field(name: str, value: dict[str, Any], provenance: bool, clear: bool) -> dict[str, Any] | Any:
-    mask = _FIELD_MASKS.get(name)
-    hide = (lambda v: v) if clear or mask is None else (lambda v: mask(str(v)))
+def _field(
+    name: str, value: dict[str, Any], provenance: bool, clear: Collection[str], public: bool
+) -> dict[str, Any] | Any:
+    kind, mask = _FIELD_MASKS.get(name, ("", str))
+    hide = (lambda v: v) if public or not kind or kind in clear else (lambda v: mask(str(v)))
     if not provenance:
         return hide(value["value"])
     lost = [entry | {"value": hide(entry["value"])} for entry in value.get("lost", ())]
     return value | {"value": hide(value["value"])} | ({"lost": lost} if lost else {})
 
 
-def _entry(section: str, entry: dict[str, Any], provenance: bool, clear: bool) -> dict[str, Any]:
-    field, mask = _LIST_MASKS[section]
+def _entry(entry: dict[str, Any], provenance: bool, field: str, mask: Mask | None) -> dict[str, Any]:
     shown = entry if provenance else {k: v for k, v in entry.items() if k != "sources"}
-    return shown if clear else shown | {field: mask(str(entry[field]))}
+    return shown | {field: mask(str(entry[field]))} if mask else shown
 
 
 def request_view(request: Request) -> dict[str, Any]:
     """A change request, its values masked: what a field shows now, and what it would say."""
     row = request.row
     wanted = orjson.loads(golden_record(row.customer_no, [request.wanted]))
-    after = customer_view(wanted, sections=list(SECTIONS), provenance=False, clear=False)
+    after = customer_view(wanted)
     return {
         "id": row.id,
         "customer_no": row.customer_no,

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 
 from ecif.domain.han import is_han
+
+
+class FieldClass(StrEnum):
+    """字段类别: clear values are granted class by class."""
+
+    IDENTITY = "identity"
+    """身份: names, identifiers, birth date."""
+    CONTACT = "contact"
+    """联系: phones, addresses, e-mails, employer."""
+    ACCOUNT = "account"
+    """账户: account numbers."""
+
 
 _PLACE = r"[^\d路街道巷号]"
 _REGION = re.compile(

@@ -41,7 +41,7 @@ class Link(Base):
     __tablename__ = "link"
     __table_args__ = (
         Index("uq_link_live", "record_id", unique=True, postgresql_where=sql("ended_at IS NULL")),
-        Index("ix_link_customer_live", "customer_no", postgresql_where=sql("ended_at IS NULL")),
+        Index(None, "customer_no"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 import orjson
 from sqlalchemy.orm import Session
@@ -18,12 +18,14 @@ from ecif.domain.phones import normalize_phone
 from ecif.domain.text import compact
 from ecif.matching.keys import Key, KeyKind
 from ecif.services.context import KeyDigests
-from ecif.services.rows import query
+from ecif.services.rows import Reads, query
 
 _RESOLVE = "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b"
 _GOLDEN = (
-    "SELECT p.customer_no, p.status, g.version, g.document, g.recorded_at FROM party p"
-    " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version WHERE p.customer_no = ANY(%(nos)b::text[])"
+    "SELECT r.customer_no AS requested_no, p.customer_no, g.version, g.document FROM party r"
+    " JOIN party p ON p.customer_no = coalesce(r.merged_into, r.customer_no)"
+    " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
+    " WHERE r.customer_no = ANY(%(nos)b::text[])"
 )
 _BY_KEY = (
     "SELECT DISTINCT l.customer_no FROM record_key k JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
@@ -89,15 +91,19 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
-    """A golden record with its version; ``document`` is the stored JSON, parsed."""
+class Golden(Resolved):
+    """A version of a golden record; ``version`` is 0 where it was made for the question. ``text`` is its JSON."""
 
-    customer_no: str
     version: int
-    document: dict[str, Any]
+    text: str = field(repr=False)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The golden record, parsed."""
+        return cast(dict[str, Any], orjson.loads(self.text))
 
 
-def resolve(session: Session, no: str) -> Resolved:
+def resolve(session: Reads, no: str) -> Resolved:
     """Follows a merged number to its survivor.
 
     Raises:
@@ -109,12 +115,22 @@ def resolve(session: Session, no: str) -> Resolved:
     return Resolved(no, rows[0].live)
 
 
-def golden_records(session: Session, nos: Sequence[str]) -> list[Golden]:
-    """The golden records of live numbers, in number order."""
+def golden(session: Reads, no: str) -> Golden:
+    """The golden record of a number, or of the one into which it was merged: one statement.
+
+    Raises:
+        CustomerNotFound: the number was never issued.
+    """
+    found = golden_records(session, [no])
+    if not found:
+        raise CustomerNotFound(no)
+    return found[no]
+
+
+def golden_records(session: Reads, nos: Sequence[str]) -> dict[str, Golden]:
+    """The golden records of numbers that were issued, by the number asked for."""
     rows = query(session, _GOLDEN, nos=list(nos)) if nos else []
-    return sorted(
-        (Golden(r.customer_no, r.version, orjson.loads(r.document)) for r in rows), key=lambda g: g.customer_no
-    )
+    return {row.requested_no: Golden(*row) for row in rows}
 
 
 def search_keys(

@@ -23,7 +23,8 @@ from ecif.services.events import event_row, insert_events
 from ecif.services.rows import insert_rows, query, update_rows
 
 TICK = timedelta(microseconds=1)
-"""By so much at least a version of a customer is recorded later than the one before it."""
+"""By so much at least a version of a customer is recorded later than the one before it, also where the transaction that
+began first ended last."""
 
 _DOCUMENTS = "SELECT id, document FROM source_record WHERE id = ANY(%(ids)b::bigint[])"
 _CURRENT = (
@@ -51,13 +52,14 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
     events: list[tuple[Any, ...]] = []
     golden: list[tuple[Any, ...]] = []
     after = {no: orjson.loads(document) for no, document in (changed | merged).items()}
+    at = max([context.now, *(parties[no].updated_at + TICK for no in after)])  # one time for all that changes together
+    context = replace(context, now=at)
     for no, document in (changed | merged).items():
         party, body = parties[no], after[no]
-        at = max(context.now, party.updated_at + TICK)  # of two that began in one order and ended in the other
         version, seq, survivor = party.version + 1, party.event_seq + 1, body.get("merged_into")
         golden.append((no, version, document.decode(), at))
         rows.append((no, body["party_type"], body["status"], survivor, version, seq, content_hash(document), at))
-        events.append(event_row(replace(context, now=at), no, seq, *_told(party, before.get(no), body, at)))
+        events.append(event_row(context, no, seq, *_told(party, before.get(no), body, at)))
     _write(session, context, rows, golden, events)
     documents_life.keep(session, *({no: dated(body) for no, body in bodies.items()} for bodies in (before, after)))
     return len(changed)

@@ -17,12 +17,16 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Session
 
 Row = tuple[Any, ...]
+Reads = Session | psycopg.Connection[Any]
+"""Where reads run: in a transaction, or on a connection that has none, which is enough for one statement."""
 
 
-def query(session: Session, sql: str, **params: Any) -> list[Any]:
+def query(session: Reads, sql: str, **params: Any) -> list[Any]:
     """Runs a statement (parameters as ``%(name)b``) in the session's transaction; rows have their columns' names."""
-    connection = cast(psycopg.Connection[Any], session.connection().connection.driver_connection)
-    with connection.cursor(binary=True, row_factory=namedtuple_row) as cursor:
+    connection = (
+        session if isinstance(session, psycopg.Connection) else session.connection().connection.driver_connection
+    )
+    with cast(psycopg.Connection[Any], connection).cursor(binary=True, row_factory=namedtuple_row) as cursor:
         cursor.execute(sql, params)  # type: ignore[arg-type, unused-ignore]
         return cursor.fetchall() if cursor.description else []
 

@@ -2,69 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
-from sqlalchemy.orm import Session
 
+from ecif.api.etags import etag, named
 from ecif.api.parameters import (
+    BatchQuery,
     CustomerNo,
     CustomerQuery,
     HistoryQuery,
+    Known,
     PartsQuery,
-    Purpose,
     SearchQuery,
     SourcesQuery,
     View,
 )
 from ecif.api.problems import PROBLEMS, Problem
-from ecif.api.security import needs
-from ecif.api.tokens import Caller
-from ecif.api.views import SECTIONS, customer_view
-from ecif.db import transaction
-from ecif.domain.masking import mask_account, mask_name
+from ecif.api.reading import PERSONAL, Reader, answer, reads
+from ecif.api.views import SECTIONS, clear_fields, customer_view
+from ecif.domain.masking import FieldClass, mask_account, mask_name
 from ecif.services import customers
 from ecif.services.customers import Golden, Resolved
+from ecif.services.past import golden_as_of, golden_valid_at
+from ecif.services.rows import Reads
 
-
-def _session(request: Request) -> Iterator[Session]:
-    with transaction(request.app.state.engine) as session:
-        yield session
-
-
-SessionIn = Annotated[Session, Depends(_session, scope="function")]
-Reader = Annotated[Caller, Depends(needs("customers:read"))]
-AccountReader = Annotated[Caller, Depends(needs("accounts:read"))]
+Reading = Annotated[Reader, Depends(reads("customers:read"))]
+AccountReading = Annotated[Reader, Depends(reads("accounts:read"))]
 
 Item = dict[str, Any]
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
+_get = partial(router.get, response_model=Item)
+_OF_MANY: dict[int | str, Item] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
+_NOT_MODIFIED: dict[int | str, Item] = {304: {"description": "the version named by If-None-Match is the current one"}}
 
-def _page(found: Resolved, items: list[Item], limit: int, place: Callable[[Item], str]) -> Item:
+
+def _page(found: Resolved, items: list[Item], limit: int, place: Callable[[Item], str]) -> Response:
     """A page of a list of which one item more than the page holds was read, to know whether another page follows."""
     shown = items[:limit]
-    return _head(found) | {"items": shown, "next_after": place(shown[-1]) if len(items) > limit else None}
+    return answer(_head(found) | {"items": shown, "next_after": place(shown[-1]) if len(items) > limit else None})
 
 
 def _head(found: Resolved) -> Item:
     return {"requested_no": found.requested_no, "customer_no": found.customer_no, "redirected": found.redirected}
 
 
-def _golden(session: Session, no: str, response: Response) -> tuple[Resolved, Golden]:
-    found = customers.resolve(session, no)
-    (golden,) = customers.golden_records(session, [found.customer_no])
-    response.headers["ETag"] = f'"v{golden.version}"'
-    return found, golden
-
-
-@router.get("", responses={status: PROBLEMS[status] for status in (401, 403, 422, 503)})
-def search_customers(
-    request: Request, session: SessionIn, who: Reader, asked: Annotated[SearchQuery, Query()], purpose: Purpose = None
-) -> Item:
+@_get("", responses=_OF_MANY)
+def search_customers(request: Request, who: Reading, asked: Annotated[SearchQuery, Query()]) -> Response:
     """查询客户 Customers that meet every criterion given, by index look-ups only."""
+    if asked.account and "accounts:read" not in who.caller.scopes:
+        raise Problem.of("ECIF-5003", 403, detail="accounts:read")
     criteria = customers.search_keys(
         identifier=asked.identifier or "",
         kind=asked.identifier_kind,
@@ -74,84 +66,93 @@ def search_customers(
     )
     if not (criteria or asked.source):
         raise Problem.of("ECIF-1002", 422)
-    clear = asked.shows_clear(who, purpose)
-    nos = customers.find(
-        session,
-        request.app.state.digests,
-        criteria,
-        source=asked.source,
-        after=asked.after,
-        limit=asked.limit + 1,
-    )
-    shown = nos[: asked.limit]
-    items = [
-        customer_view(golden.document, sections=["fields"], provenance=False, clear=clear)
-        for golden in customers.golden_records(session, shown)
-    ]
-    return {"items": items, "next_after": shown[-1] if len(nos) > asked.limit else None}
+    clear = who.clear(asked.clear)
+    digests, source, limit = request.app.state.digests, asked.source, asked.limit
+    with who.transaction() as session:
+        nos = customers.find(session, digests, criteria, source=source, after=asked.after, limit=limit + 1)
+        shown = nos[:limit]
+        found = customers.golden_records(session, shown)
+        if found:
+            who.log(session, found, clear_fields(["fields"], clear))
+    items = [customer_view(found[no].document, sections=["fields"], clear=clear) for no in shown]
+    return answer({"items": items, "next_after": shown[-1] if len(nos) > limit else None})
 
 
-@router.get("/{no}", responses=PROBLEMS)
-def get_customer(
-    no: CustomerNo,
-    session: SessionIn,
-    who: Reader,
-    response: Response,
-    asked: Annotated[CustomerQuery, Query()],
-    purpose: Purpose = None,
-) -> Item:
-    """统一视图 The golden record; a merged number answers with its survivor and says so."""
-    clear = asked.shows_clear(who, purpose)
-    found, golden = _golden(session, no, response)
-    sections = list(dict.fromkeys(map(str, asked.sections)))
-    view = customer_view(golden.document, sections=sections, provenance=asked.provenance, clear=clear)
-    return _head(found) | {"version": golden.version} | view
+@_get(":batch", responses=_OF_MANY)
+def get_customers(who: Reading, asked: Annotated[BatchQuery, Query()]) -> Response:
+    """批量读取 Golden records of up to a hundred numbers, in the order asked; numbers never issued are named apart."""
+    clear = who.clear(asked.clear)
+    with who.statement(clear) as session:
+        found = customers.golden_records(session, asked.no)
+        if found:
+            who.log(session, (golden.customer_no for golden in found.values()), clear_fields(asked.sections, clear))
+    items = [_shown(found[no], asked.sections, asked.provenance, clear) for no in asked.no if no in found]
+    return answer({"items": items, "missing": [no for no in asked.no if no not in found]})
 
 
-@router.get("/{no}/lineage", responses=PROBLEMS)
-def get_lineage(
-    no: CustomerNo,
-    session: SessionIn,
-    who: Reader,
-    response: Response,
-    asked: Annotated[View, Query()],
-    purpose: Purpose = None,
-) -> Item:
+def _shown(golden: Golden, sections: Iterable[str], provenance: bool, clear: Collection[str]) -> Item:
+    version = {"version": golden.version} if golden.version else {}
+    view = customer_view(golden.document, sections=sections, provenance=provenance, clear=clear)
+    return _head(golden) | version | view
+
+
+def _tagged(golden: Golden) -> Mapping[str, str]:
+    """The headers of a golden record. Where a merged number leads can change without the version: that is never kept."""
+    if not golden.version:
+        return PERSONAL
+    return PERSONAL | {"ETag": etag(golden.version)} | ({"Cache-Control": "no-store"} if golden.redirected else {})
+
+
+def _one(who: Reader, read: Callable[[Reads], Golden], asked: View, known: str, **parts: Any) -> Response:
+    """A golden record, or that the caller has this version already."""
+    clear = who.clear(asked.clear)
+    with who.statement(clear) as session:
+        golden = read(session)
+        headers = _tagged(golden)
+        if golden.version and not golden.redirected and named(known, golden.version):
+            return Response(status_code=304, headers=headers)
+        who.log(session, [golden.customer_no], clear_fields(parts["sections"], clear))
+    return answer(_shown(golden, clear=clear, **parts), headers)
+
+
+@_get("/{no}", responses=PROBLEMS | _NOT_MODIFIED)
+def get_customer(no: CustomerNo, who: Reading, asked: Annotated[CustomerQuery, Query()], known: Known = "") -> Response:
+    """统一视图 The golden record, of now or of another time; a merged number answers with its survivor and says so."""
+
+    def read(session: Reads) -> Golden:
+        if asked.valid_at:
+            return golden_valid_at(session, no, asked.valid_at, asked.as_of)
+        return golden_as_of(session, no, asked.as_of) if asked.as_of else customers.golden(session, no)
+
+    return _one(who, read, asked, known, sections=asked.sections, provenance=asked.provenance)
+
+
+@_get("/{no}/lineage", responses=PROBLEMS | _NOT_MODIFIED)
+def get_lineage(no: CustomerNo, who: Reading, asked: Annotated[View, Query()], known: Known = "") -> Response:
     """血缘 Where every value comes from, what lost to it, and why."""
-    clear = asked.shows_clear(who, purpose)
-    found, golden = _golden(session, no, response)
-    view = customer_view(golden.document, sections=list(SECTIONS), provenance=True, clear=clear)
-    return _head(found) | {"version": golden.version} | view
+    return _one(who, lambda session: customers.golden(session, no), asked, known, sections=SECTIONS, provenance=True)
 
 
-@router.get("/{no}/accounts", responses=PROBLEMS)
-def get_accounts(
-    no: CustomerNo,
-    session: SessionIn,
-    who: AccountReader,
-    asked: Annotated[PartsQuery, Query()],
-    purpose: Purpose = None,
-) -> Item:
+@_get("/{no}/accounts", responses=PROBLEMS)
+def get_accounts(no: CustomerNo, who: AccountReading, asked: Annotated[PartsQuery, Query()]) -> Response:
     """账户索引 Accounts over all source records."""
-    clear = asked.shows_clear(who, purpose)
-    found = customers.resolve(session, no)
-    rows = customers.accounts(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+    clear = FieldClass.ACCOUNT in who.clear(asked.clear)
+    with who.transaction() as session:
+        found = customers.resolve(session, no)
+        rows = customers.accounts(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+        who.log(session, [found.customer_no], ["accounts"] if clear else [])
     items = [r._asdict() | {"number": r.number if clear else mask_account(r.number)} for r in rows]
     return _page(found, items, asked.limit, _part)
 
 
-@router.get("/{no}/relations", responses=PROBLEMS)
-def get_relations(
-    no: CustomerNo,
-    session: SessionIn,
-    who: Reader,
-    asked: Annotated[PartsQuery, Query()],
-    purpose: Purpose = None,
-) -> Item:
+@_get("/{no}/relations", responses=PROBLEMS)
+def get_relations(no: CustomerNo, who: Reading, asked: Annotated[PartsQuery, Query()]) -> Response:
     """客户间关系 Whom the customer's records name, with the numbers of those who are customers too."""
-    clear = asked.shows_clear(who, purpose)
-    found = customers.resolve(session, no)
-    rows = customers.relations(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+    clear = FieldClass.IDENTITY in who.clear(asked.clear)
+    with who.transaction() as session:
+        found = customers.resolve(session, no)
+        rows = customers.relations(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+        who.log(session, [found.customer_no], ["relations"] if clear else [])
     items = [r._asdict() | {"name": r.name if clear else mask_name(r.name)} for r in rows]
     return _page(found, items, asked.limit, _part)
 
@@ -160,32 +161,29 @@ def _part(item: Item) -> str:
     return f"{item['system']}:{item['key']}:{item['position']}"
 
 
-@router.get("/{no}/sources", responses=PROBLEMS)
-def get_sources(no: CustomerNo, session: SessionIn, who: Reader, asked: Annotated[SourcesQuery, Query()]) -> Item:
+@_get("/{no}/sources", responses=PROBLEMS)
+def get_sources(no: CustomerNo, who: Reading, asked: Annotated[SourcesQuery, Query()]) -> Response:
     """交叉索引 Source records, each with the rule that brought it here."""
-    found = customers.resolve(session, no)
-    rows = customers.sources(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+    with who.transaction() as session:
+        found = customers.resolve(session, no)
+        rows = customers.sources(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
     return _page(found, [r._asdict() for r in rows], asked.limit, lambda item: f"{item['system']}:{item['key']}")
 
 
-@router.get("/{no}/history", responses=PROBLEMS)
-def get_history(
-    no: CustomerNo,
-    session: SessionIn,
-    who: Reader,
-    asked: Annotated[HistoryQuery, Query()],
-    purpose: Purpose = None,
-) -> Item:
+@_get("/{no}/history", responses=PROBLEMS)
+def get_history(no: CustomerNo, who: Reading, asked: Annotated[HistoryQuery, Query()]) -> Response:
     """历史版本 Versions of the golden record and of those merged into it, newest first."""
-    clear = asked.shows_clear(who, purpose)
-    found = customers.resolve(session, no)
-    rows = customers.history(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+    clear = who.clear(asked.clear)
+    with who.transaction() as session:
+        found = customers.resolve(session, no)
+        rows = customers.history(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
+        who.log(session, [found.customer_no], clear_fields(SECTIONS, clear))
     items = [
         {
             "customer_no": row.customer_no,
             "version": row.version,
             "recorded_at": row.recorded_at,
-            "record": customer_view(orjson.loads(row.document), sections=list(SECTIONS), provenance=False, clear=clear),
+            "record": customer_view(orjson.loads(row.document), clear=clear),
         }
         for row in rows
     ]

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from ecif.api.bodies import NoteBody, PatchBody, StatusBody
-from ecif.api.calls import EdgeIn, answer, etag
+from ecif.api.calls import EdgeIn, answer
+from ecif.api.etags import etag
 from ecif.api.parameters import CustomerNo, RequestsQuery
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs

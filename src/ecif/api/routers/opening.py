@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session
 
 from ecif.api.bodies import ExistsBody, OpenBody, related
-from ecif.api.calls import EdgeIn, answer, etag
+from ecif.api.calls import EdgeIn, answer
+from ecif.api.etags import etag
 from ecif.api.existing import found_view
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
