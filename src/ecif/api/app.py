@@ -48,6 +48,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
     )
     app.state.engine, app.state.digests, app.state.verifier = engine, digests, verifier
     app.state.home, app.state.meters, app.state.beside = home, meters, CapacityLimiter(health.THREADS)
+    app.state.upserts = source_records.upserts(engine, digests)
     app.state.news = events.news(engine)
     for router in (
         health.router,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from ecif.api.tokens import Caller
 from ecif.db import run_transaction
 from ecif.domain.channels import Channel
 from ecif.services.answers import Answer, keep, recall
-from ecif.services.context import Call, Context
+from ecif.services.context import Call, Context, KeyDigests
 
 _ETAG = re.compile(r'(?:W/)?"v([1-9][0-9]{0,8})"')
 
@@ -51,11 +51,11 @@ class Edge:
         Args:
             body: what was asked for, in a form that is equal for equal requests.
         """
-        app, asked = self.request.app.state, self._hash(body)
+        asked = self._hash(body)
 
         def attempt(session: Session) -> tuple[Answer, bool]:
             self.decisions.clear()
-            context = Context(datetime.now(UTC), self.call.caller, app.digests, self.call)
+            context = replace(now_by(self.call.caller, self.app.digests), call=self.call)
             if self.key is None:
                 return work(session, context), False
             known = recall(session, context, self.call.caller, self.key, asked)
@@ -65,11 +65,19 @@ class Edge:
             keep(session, self.call.caller, self.key, answer)
             return answer, False
 
-        answer, again = run_transaction(app.engine, attempt)
+        answer, again = run_transaction(self.app.engine, attempt)
+        return self.answered(answer, **({"Idempotency-Replayed": "true"} if again else {}))
+
+    def answered(self, answer: Answer, **more: str) -> Response:
+        """The response, once what it tells is committed."""
         for decided in self.decisions:
-            app.meters.decisions.labels(*decided).inc()
-        headers = answer.headers | ({"Idempotency-Replayed": "true"} if again else {})
-        return Response(answer.body, answer.status, headers, "application/json")
+            self.app.meters.decisions.labels(*decided).inc()
+        return Response(answer.body, answer.status, answer.headers | more, "application/json")
+
+    @property
+    def app(self) -> Any:
+        """What the application holds."""
+        return self.request.app.state
 
     def _hash(self, body: Any) -> bytes:
         call = (self.call.operator, self.call.channel.value, self.call.branch, self.request.headers.get("If-Match"))
@@ -104,6 +112,11 @@ class Edge:
 
 def _plain(value: Any) -> Any:
     return value.model_dump(mode="json")
+
+
+def now_by(actor: str, digests: KeyDigests) -> Context:
+    """The context of what is done now."""
+    return Context(datetime.now(UTC), actor, digests)
 
 
 def answer(status: int, body: Any, **headers: str) -> Answer:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from ecif.models import Change
-from ecif.services.context import Context
+from ecif.services.context import Call, Cause, Context
 from ecif.services.rows import insert_rows
 
 _COLUMNS = (
@@ -18,12 +19,20 @@ _COLUMNS = (
 
 def log_change(session: Session, context: Context, action: str, *, reason: str = "", evidence: str = "") -> Context:
     """Writes down that this call is about to change something; what is changed under the new context refers to it."""
-    call = context.call
-    if call is None:
+    if context.call is None:
         return context
-    row = (
-        action, call.caller, call.operator, call.channel.value, call.branch, call.business_date, reason, evidence,
-        call.request_id, context.now,
-    )  # fmt: skip
-    ((change_id,),) = insert_rows(session, Change, _COLUMNS, [row], "RETURNING id")
-    return replace(context, change_id=change_id)
+    (cause,) = log_changes(session, context, action, [context.call], reason=reason, evidence=evidence)
+    return replace(context, cause=cause)
+
+
+def log_changes(
+    session: Session, context: Context, action: str, calls: Sequence[Call], *, reason: str = "", evidence: str = ""
+) -> list[Cause]:
+    """The same for calls that are carried out together."""
+    rows = [
+        (action, c.caller, c.operator, c.channel.value, c.branch, c.business_date, reason, evidence, c.request_id,
+         context.now)
+        for c in calls
+    ]  # fmt: skip
+    ids = sorted(row.id for row in insert_rows(session, Change, _COLUMNS, rows, "RETURNING id"))
+    return [Cause(call, change_id) for call, change_id in zip(calls, ids, strict=True)]

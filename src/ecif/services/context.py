@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -42,16 +43,30 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something changes: a call, and its row in the change log."""
+
+    call: Call
+    change_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """``now`` is UTC and aware; ``actor`` names a person or a job.
 
     Attributes:
         call: missing where no call stands behind (files, jobs).
-        change_id: its row in the change log, once it has changed something.
+        cause: what changes under this context is put down to.
+        causes: the same by source record, where several calls are carried out together.
     """
 
     now: datetime
     actor: str
     digests: KeyDigests = field(repr=False)
     call: Call | None = None
-    change_id: int | None = None
+    cause: Cause | None = None
+    causes: Mapping[int, Cause] = field(default_factory=dict)
+
+    def cause_of(self, records: Iterable[int]) -> Cause | None:
+        """What a change of the party of these records is put down to."""
+        return next((self.causes[r] for r in records if r in self.causes), self.cause)

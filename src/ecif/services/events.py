@@ -67,7 +67,8 @@ Row = tuple[Any, ...]
 
 def event_row(context: Context, customer_no: str, seq: int, kind: EventType, data: Mapping[str, Any]) -> Row:
     """An event as :func:`insert_events` stores it. Its id is made of the customer's number and ``seq``, and never changes."""
-    call = context.call
+    cause = context.cause
+    call = cause.call if cause else context.call
     called = {"channel": call.channel.value, "branch": call.branch, "request_id": call.request_id} if call else {}
     body = {
         "id": f"{customer_no}-{seq}",
@@ -77,11 +78,11 @@ def event_row(context: Context, customer_no: str, seq: int, kind: EventType, dat
         "time": context.now.isoformat(),
         "schema_version": SCHEMA_VERSION,
         "seq": seq,
-        "actor": context.actor,
+        "actor": call.caller if call else context.actor,
         **called,
         "data": data,
     }
-    return (customer_no, seq, kind.value, context.now, orjson.dumps(body).decode(), context.change_id)
+    return (customer_no, seq, kind.value, context.now, orjson.dumps(body).decode(), cause and cause.change_id)
 
 
 def insert_events(session: Session, rows: Sequence[Row]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -22,7 +22,7 @@ from ecif.matching.features import Features, dump_features, features_of, load_fe
 from ecif.matching.keys import NAMES, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
 from ecif.services.candidates import claim
-from ecif.services.context import Context
+from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
 from ecif.services.reviews import refresh_reviews
@@ -59,11 +59,12 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A record, and where it was read."""
+    """A record, and where it was read or which call brought it."""
 
     record: PartyRecord
     load_id: int | None = None
     line: int | None = None
+    cause: Cause | None = None
 
 
 @dataclass(slots=True)
@@ -214,10 +215,11 @@ def _insert_versions(session: Session, context: Context, groups: list[list[_Item
     rows = []
     for item in (item for group in groups for item in group):
         record, delivery = item.delivery.record, item.delivery
+        cause = delivery.cause or context.cause
         item.version = last[item.record_id] = last.get(item.record_id, 0) + 1
         rows.append(
             (item.record_id, item.version, record.business_time, item.hash, item.document.decode(), context.now,
-             delivery.load_id, delivery.line, context.change_id)
+             delivery.load_id, delivery.line, cause and cause.change_id)
         )  # fmt: skip
     columns = (
         "record_id", "version", "business_time", "content_hash", "document", "received_at", "load_id", "line",
@@ -243,6 +245,8 @@ def _derive(
 ) -> None:
     """Everything that follows from the stored facts of these records: keys, links, golden records, reviews, events."""
     records = {record_id: item.delivery.record for record_id, (item, _) in newest.items()}
+    causes = {i: item.delivery.cause for i, (item, _) in newest.items() if item.delivery.cause}
+    context = replace(context, causes=causes)
     features = {record_id: f for record_id, (_, f) in newest.items()}
     known = [record_id for record_id, (item, _) in newest.items() if item.fate is Fate.UPDATED]
     left = write_derived(session, context, records, features, {i: old[i] for i in known})

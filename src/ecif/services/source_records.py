@@ -10,13 +10,15 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord, RecordName, RecordStatus
-from ecif.services.changes import log_change
-from ecif.services.context import Context
+from ecif.services.changes import log_change, log_changes
+from ecif.services.context import Call, Context
 from ecif.services.ingest import Delivery, Fate, ingest
 from ecif.services.rows import query
 
 BATCH_MAX = 500
 """Records in one call."""
+
+_ACTION = "UPSERT_SOURCE_RECORDS"
 
 _PLACES = (
     "SELECT r.system, r.key, r.version AS record_version, l.customer_no, p.version FROM"
@@ -55,9 +57,21 @@ def places(session: Session, names: Sequence[RecordName]) -> dict[RecordName, Pl
 
 
 def deliver(session: Session, context: Context, records: Sequence[PartyRecord]) -> list[Delivered]:
-    """Takes records in, in the caller's transaction; the answers are in the order of the records."""
-    context = log_change(session, context, "UPSERT_SOURCE_RECORDS")
-    fates = ingest(session, context, [Delivery(record) for record in records]).fates
+    """Takes the records of one call in, in the caller's transaction; the answers are in the order of the records."""
+    context = log_change(session, context, _ACTION)
+    return _deliver(session, context, [Delivery(record) for record in records])
+
+
+def deliver_together(session: Session, context: Context, sent: Sequence[tuple[PartyRecord, Call]]) -> list[Delivered]:
+    """The same for calls that came at one time, each with its record: they share the statements that one would take."""
+    causes = log_changes(session, context, _ACTION, [call for _, call in sent])
+    deliveries = [Delivery(record, cause=cause) for (record, _), cause in zip(sent, causes, strict=True)]
+    return _deliver(session, context, deliveries)
+
+
+def _deliver(session: Session, context: Context, deliveries: Sequence[Delivery]) -> list[Delivered]:
+    records = [delivery.record for delivery in deliveries]
+    fates = ingest(session, context, deliveries).fates
     found = places(session, list({(r.system, r.key) for r in records}))
     names = ((r.system, r.key) for r in records)
     return [Delivered(name, fate, found[name]) for name, fate in zip(names, fates, strict=True)]

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, Field, ValidationError
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ecif.api.bodies import Body, SourceKey, SourceRecordBody
-from ecif.api.calls import Edge, EdgeIn, answer
+from ecif.api.calls import Edge, EdgeIn, answer, now_by
 from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
+from ecif.api.together import Together
+from ecif.db import run_transaction
+from ecif.domain.records import PartyRecord
 from ecif.services import source_records
 from ecif.services.answers import Answer
-from ecif.services.context import Context
+from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.ingest import Fate
 from ecif.services.source_records import BATCH_MAX, Delivered
 
 router = APIRouter(prefix="/v1/source-records", tags=["source records"], dependencies=[Depends(needs("records:write"))])
+
+TOGETHER_MAX = 64
+"""Calls that share a transaction, at most."""
 
 SystemCode = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
 System = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,39}$", description="源系统")]
@@ -47,13 +55,34 @@ def _view(delivered: Delivered) -> dict[str, Any]:
 def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
     """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
     _own(edge, system)
+    record = body.record(system, key)
+    if edge.key is None:  # the same record again changes nothing, so that calls may share a transaction
+        together: Upserts = edge.app.upserts
+        return edge.answered(_put(edge, together((record, edge.call))))
 
     def work(session: Session, context: Context) -> Answer:
-        (delivered,) = source_records.deliver(session, context, [body.record(system, key)])
-        edge.decisions.append(("source_record", delivered.fate.value))
-        return answer(201 if delivered.fate is Fate.CREATED else 200, _view(delivered))
+        (delivered,) = source_records.deliver(session, context, [record])
+        return _put(edge, delivered)
 
     return edge.run(body, work)
+
+
+def _put(edge: Edge, delivered: Delivered) -> Answer:
+    edge.decisions.append(("source_record", delivered.fate.value))
+    return answer(201 if delivered.fate is Fate.CREATED else 200, _view(delivered))
+
+
+Upserts = Together[tuple[PartyRecord, Call], Delivered]
+
+
+def upserts(engine: Engine | None, digests: KeyDigests) -> Upserts:
+    """The line of calls that bring one record each."""
+
+    def work(sent: Sequence[tuple[PartyRecord, Call]]) -> list[Delivered]:
+        assert engine is not None
+        return run_transaction(engine, lambda s: source_records.deliver_together(s, now_by("upserts", digests), sent))
+
+    return Together(work, TOGETHER_MAX)
 
 
 class EndQuery(Body):
