@@ -6,8 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from jsonschema_rs import Draft202012Validator, Registry
 
 from ecif.resources import resource_dir
 
@@ -22,8 +21,7 @@ def schemas() -> dict[str, Any]:
 
 @cache
 def _validator(kind: str) -> Draft202012Validator:
-    registry = Registry().with_resources((s["$id"], Resource.from_contents(s)) for s in schemas().values())
-    return Draft202012Validator(schemas()[kind], registry=registry)
+    return Draft202012Validator(schemas()[kind], registry=Registry([(s["$id"], s) for s in schemas().values()]))
 
 
 def check_event(event: dict[str, Any]) -> None:

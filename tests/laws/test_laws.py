@@ -50,6 +50,7 @@ HOMES = (
     "同上",
     "",
 )
+LAST_DAYS = (None, None, date(2030, 1, 1), date(2031, 1, 1))
 EMAILS = ("a1@example.com", "13912345670@example.com", "a@a.com", "")
 EMPLOYERS = ("深圳市星辰贸易有限公司", "市一医院", "无", "")
 SYSTEMS = ("core", "loan", "card", "ebank")
@@ -68,6 +69,7 @@ def _said(draw: st.DrawFn, organization: bool) -> dict[str, Any]:
         return says | {
             "name": pick(NAMES),
             "id": pick(NUMBERS),
+            "until": pick(LAST_DAYS),
             "born": pick(BORN),
             "male": male,
             "employer": pick(EMPLOYERS),
@@ -151,6 +153,7 @@ STANDING = {
     " JOIN c a ON a.customer_no = r.customer_lo JOIN c b ON b.customer_no = r.customer_hi WHERE r.closed_at IS NULL",
     "moot reviews": "SELECT r.id FROM merge_review r JOIN party p ON p.customer_no IN (r.customer_lo, r.customer_hi)"
     " WHERE r.closed_at IS NULL AND p.merged_into IS NOT NULL",
+    "documents": "SELECT c.names, d.space, d.valid_to, d.stage FROM document_expiry d JOIN c USING (customer_no)",
     "shared values": "SELECT digest, holders FROM shared_value",
     "numbers astray": "SELECT p.customer_no FROM party p JOIN link l ON l.record_id = p.anchor_id AND l.ended_at IS NULL"
     " WHERE l.customer_no <> coalesce(p.merged_into, p.customer_no)",
@@ -243,7 +246,7 @@ def test_reload_changes_nothing_and_every_record_has_one_live_link(
     assert scalar(server, dangling) == 0
 
 
-DERIVED = ("record_features", "record_key", "shared_value", "doubtful_pair", "account", "relation")
+DERIVED = ("record_features", "record_key", "shared_value", "doubtful_pair", "account", "relation", "document_expiry")
 
 
 def _derived(engine: Engine) -> dict[str, list[str]]:

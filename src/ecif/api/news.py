@@ -8,8 +8,8 @@ from time import monotonic
 
 from fastapi.concurrency import run_in_threadpool
 
-WAITING_MAX = 32
-"""Readers that may wait at once: each is a call in flight too, of which there is room for some more."""
+WAITING_MAX = 200
+"""Readers that may wait at once."""
 TICK_S = 0.25
 """How old what waiting readers know may be, and how soon they notice that they need not wait on."""
 
