@@ -74,8 +74,17 @@ def finding(field: str, rule: str, context: Mapping[str, Any] | None = None) -> 
 
 
 def findings(errors: Iterable[Mapping[str, Any]]) -> list[Finding]:
-    """What pydantic found."""
-    return [finding(_field(e["loc"]), e["type"], e.get("ctx")) for e in islice(errors, FINDINGS_MAX)]
+    """What pydantic found. Of a value that may take several forms, the faults of the form that it has."""
+    found = [finding(_field(e["loc"]), e["type"], e.get("ctx")) for e in islice(errors, 2 * FINDINGS_MAX)]
+    inside = [f"{one['field']}." for one in found if not _is_other_form(one)]
+    told = (
+        one for one in found if not _is_other_form(one) or not any(i.startswith(f"{one['field']}.") for i in inside)
+    )
+    return list(islice(told, FINDINGS_MAX))
+
+
+def _is_other_form(one: Finding) -> bool:
+    return one["rule"].endswith("_type")
 
 
 def _field(place: Sequence[str | int]) -> str:
