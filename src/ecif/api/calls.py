@@ -103,7 +103,7 @@ class Edge:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json")
+    return value.model_dump(mode="json", warnings=False)  # a batch holds records as they came
 
 
 def answer(status: int, body: Any, **headers: str) -> Answer:

@@ -285,7 +285,7 @@ class _Existence(TypedDict):
     flags: NotRequired[list[str]]
     requested_no: NotRequired[No]
     candidates: NotRequired[list[Candidate]]
-    more: NotRequired[bool]
+    more: NotRequired[Annotated[int, Field(description="candidates that are not told")]]
 
 
 class Existence(_Existence):
