@@ -79,6 +79,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "mistyped parameter": Example(f"GET /v1/customers/{HIM}?section=fields", 422),
         "clear without purpose": Example(f"GET /v1/customers/{HIM}?clear=true", 422),
     },
+    "get_customers": {
+        "two of three": Example(f"GET /v1/customers:batch?no={HIM}&no={MERGED}&no={NOBODY}&sections=fields"),
+        "no number": Example("GET /v1/customers:batch", 422),
+    },
     "get_lineage": {
         "why each value": Example(f"GET /v1/customers/{HIM}/lineage"),
         "no such number": Example(f"GET /v1/customers/{NOBODY}/lineage", 404),
@@ -110,6 +114,14 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "read_events": {
         "from the beginning": Example("GET /v1/events?limit=2"),
         "not a cursor": Example("GET /v1/events?after=x", 422),
+    },
+    "get_code_tables": {
+        "all": Example("GET /v1/codes"),
+        "no token": Example("GET /v1/codes", 401, scopes=None),
+    },
+    "get_code_table": {
+        "kinds of identifiers": Example("GET /v1/codes/identifier_kinds"),
+        "no such table": Example("GET /v1/codes/colours", 422),
     },
     "check_existence": {
         "not a customer": Example("POST /v1/customers:exists", body=NEWCOMER),

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Header, Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from ecif.api.invalid import unfit
 from ecif.api.views import SECTIONS, Section
 from ecif.domain.channels import Channel
 from ecif.domain.events import EventType

@@ -139,9 +139,16 @@ class _Redirect(TypedDict):
 
 
 class Customer(_Redirect, GoldenRecord):  # type: ignore[misc]
-    """The golden record of the number asked for, or of the one it was merged into."""
+    """The golden record of the number asked for, or of the one it was merged into; of no version, if it never was one."""
 
-    version: int
+    version: NotRequired[int]
+
+
+class Customers(TypedDict):
+    """Golden records in the order in which they were asked for, and the numbers that were never issued."""
+
+    items: list[Customer]
+    missing: list[No]
 
 
 class CustomerPage(TypedDict):
@@ -245,6 +252,27 @@ class EventPage(TypedDict):
     items: list[Event]
     next_after: int
     more: bool
+
+
+class Code(TypedDict):
+    """代码"""
+
+    code: str
+    name_zh: str
+    name_en: NotRequired[str]
+
+
+class CodeTable(TypedDict):
+    """代码表"""
+
+    table: str
+    items: list[Code]
+
+
+class CodeTables(TypedDict):
+    """All code tables, by their names."""
+
+    tables: dict[str, list[Code]]
 
 
 class Fault(TypedDict):
@@ -409,12 +437,15 @@ ANSWERS: dict[str, Answers] = {
     "readyz": {200: Ready},
     "search_customers": {200: CustomerPage},
     "get_customer": {200: Customer},
+    "get_customers": {200: Customers},
     "get_lineage": {200: Customer},
     "get_accounts": {200: AccountPage},
     "get_relations": {200: RelationPage},
     "get_sources": {200: SourcePage},
     "get_history": {200: VersionPage},
     "read_events": {200: EventPage},
+    "get_code_tables": {200: CodeTables},
+    "get_code_table": {200: CodeTable},
     "check_existence": _once({200: Existence}),
     "open_new_customer": _once({200: Opened, 201: Opened}),
     "change_customer": _once({200: Changed, 202: Waits, 412: PROBLEM, 428: PROBLEM}),
