@@ -111,7 +111,7 @@ class Edge:
 
 
 def _plain(value: Any) -> Any:
-    return value.model_dump(mode="json")
+    return value.model_dump(mode="json", warnings=False)  # a batch holds records as they came
 
 
 def now_by(actor: str, digests: KeyDigests) -> Context:

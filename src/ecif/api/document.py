@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 from ecif.api.examples import EXAMPLES, Example
@@ -33,12 +34,16 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
         if "requestBody" in operation:
             operation["responses"] |= {str(status): dict(told) for status, told in BODY_PROBLEMS.items()}
         for status, model in ANSWERS.get(name, {}).items():
-            schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-            told = operation["responses"].setdefault(str(status), {"description": "Successful Response"})
-            told["content"] = {"application/json": {"schema": schema}}
+            told = operation["responses"].setdefault(str(status), {"description": HTTPStatus(status).phrase})
+            told["content"] = _content(model)
         for label, example in EXAMPLES.get(name, {}).items():
             _add_example(operation, label, example, answered.get(name, {}).get(label))
     return document
+
+
+def _content(model: type | None) -> dict[str, Any]:
+    name, kind = (model.__name__, "json") if model else ("Problem", "problem+json")
+    return {f"application/{kind}": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
 def _add_example(operation: dict[str, Any], label: str, example: Example, answer: Any) -> None:

@@ -50,8 +50,20 @@ class Example:
         return " \\\n  ".join(parts)
 
 
+COUNTER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "clerk"}
 HIM, MERGED, COMPANY = "100000000016", "100000000057", "200000000030"
+OPENED, NOBODY = "100000000065", "999999999999"
 
+REASON = {"reason": "客户申请"}
+
+
+def _party(name: str, number: str, **more: Any) -> dict[str, Any]:
+    return {"party_type": "PERSON", "name": name, "identifiers": [{"kind": "CITIZEN_ID", "number": number}]} | more
+
+
+NEWCOMER = _party("王小雅", "440399198808080215", phones=["13712345670"])
+SENT = _party("王小雅", "440399198808080215", phones=["13712345671"], business_time="2026-02-01T08:00:00Z")
+OTHER = _party("陈小鱼", "440399198808080231", business_time="2026-02-01T08:00:00Z")
 EXAMPLES: dict[str, dict[str, Example]] = {
     "healthz": {"alive": Example("GET /healthz", scopes=None)},
     "readyz": {"ready": Example("GET /readyz", scopes=None)},
@@ -63,13 +75,17 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "with provenance": Example(f"GET /v1/customers/{COMPANY}?provenance=true"),
         "no token": Example(f"GET /v1/customers/{HIM}", 401, scopes=None),
         "scope missing": Example(f"GET /v1/customers/{HIM}", 403, scopes=("accounts:read",)),
-        "no such number": Example("GET /v1/customers/999999999999", 404),
+        "no such number": Example(f"GET /v1/customers/{NOBODY}", 404),
         "mistyped parameter": Example(f"GET /v1/customers/{HIM}?section=fields", 422),
         "clear without purpose": Example(f"GET /v1/customers/{HIM}?clear=true", 422),
     },
+    "get_customers": {
+        "two of three": Example(f"GET /v1/customers:batch?no={HIM}&no={MERGED}&no={NOBODY}&sections=fields"),
+        "no number": Example("GET /v1/customers:batch", 422),
+    },
     "get_lineage": {
         "why each value": Example(f"GET /v1/customers/{HIM}/lineage"),
-        "no such number": Example("GET /v1/customers/999999999999/lineage", 404),
+        "no such number": Example(f"GET /v1/customers/{NOBODY}/lineage", 404),
     },
     "get_accounts": {
         "masked": Example(f"GET /v1/customers/{HIM}/accounts"),
@@ -82,7 +98,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     },
     "get_sources": {
         "all": Example(f"GET /v1/customers/{HIM}/sources"),
-        "no such number": Example("GET /v1/customers/999999999999/sources", 404),
+        "no such number": Example(f"GET /v1/customers/{NOBODY}/sources", 404),
     },
     "get_history": {
         "newest first": Example(f"GET /v1/customers/{HIM}/history?limit=2"),
@@ -98,6 +114,131 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "read_events": {
         "from the beginning": Example("GET /v1/events?limit=2"),
         "not a cursor": Example("GET /v1/events?after=x", 422),
+    },
+    "get_code_tables": {
+        "all": Example("GET /v1/codes"),
+        "no token": Example("GET /v1/codes", 401, scopes=None),
+    },
+    "get_code_table": {
+        "kinds of identifiers": Example("GET /v1/codes/identifier_kinds"),
+        "no such table": Example("GET /v1/codes/colours", 422),
+    },
+    "check_existence": {
+        "not a customer": Example("POST /v1/customers:exists", body=NEWCOMER),
+        "exists": Example(
+            "POST /v1/customers:exists", body=_party("張三豐", "４４０３９９１９９００１０１００１８", mode="STRICT")
+        ),
+        "same number, other name": Example("POST /v1/customers:exists", body=_party("赵四", "440399199001010018")),
+        "impossible number": Example("POST /v1/customers:exists", body=_party("赵四", "440399199001010019")),
+        "kind unknown": Example(
+            "POST /v1/customers:exists",
+            422,
+            body=_party("赵四", "1") | {"identifiers": [{"kind": "LOYALTY_CARD", "number": "1"}]},
+        ),
+    },
+    "open_new_customer": {
+        "opened": Example("POST /v1/customers", 201, body=NEWCOMER, headers={"Idempotency-Key": "example-open"}),
+        "the same call again": Example(
+            "POST /v1/customers", 201, body=NEWCOMER, headers={"Idempotency-Key": "example-open"}
+        ),
+        "another call under that key": Example(
+            "POST /v1/customers",
+            409,
+            body=NEWCOMER | {"on_exists": "return"},
+            headers={"Idempotency-Key": "example-open"},
+        ),
+        "exists, number wanted": Example("POST /v1/customers", body=NEWCOMER | {"on_exists": "return"}),
+        "exists": Example("POST /v1/customers", 409, body=NEWCOMER),
+        "a counter states more": Example(
+            "POST /v1/customers", 422, body=_party("周小川", "440399198808080258"), headers=COUNTER
+        ),
+    },
+    "put_source_record": {
+        "new": Example("PUT /v1/source-records/ebank/U77", 201, body=SENT),
+        "the same again": Example("PUT /v1/source-records/ebank/U77", body=SENT),
+        "scope missing": Example("PUT /v1/source-records/ebank/U77", 403, body=SENT, scopes=("customers:read",)),
+        "nobody is named": Example(
+            "PUT /v1/source-records/ebank/U78",
+            422,
+            body={"party_type": "PERSON", "business_time": "2026-02-01T08:00:00Z"},
+        ),
+    },
+    "put_source_records": {
+        "one of two": Example(
+            "POST /v1/source-records:batch",
+            body={"records": [OTHER | {"system": "ebank", "key": "U79"}, {"system": "ebank", "key": "U80"}]},
+        ),
+        "none": Example("POST /v1/source-records:batch", 422, body={"records": []}),
+    },
+    "end_source_record": {
+        "ended": Example("DELETE /v1/source-records/ebank/U79?business_time=2026-02-02T08:00:00Z"),
+        "never sent": Example("DELETE /v1/source-records/ebank/U404", 404),
+    },
+    "change_customer": {
+        "phone and occupation": Example(
+            f"PATCH /v1/customers/{HIM}",
+            body=REASON | {"phones": ["13712345699"], "occupation": "医生"},
+            headers=COUNTER | {"If-Match": '"v3"'},
+        ),
+        "seen too long ago": Example(
+            f"PATCH /v1/customers/{HIM}",
+            412,
+            body=REASON | {"occupation": "教师"},
+            headers=COUNTER | {"If-Match": '"v3"'},
+        ),
+        "no version": Example(f"PATCH /v1/customers/{HIM}", 428, body=REASON | {"occupation": "教师"}, headers=COUNTER),
+        "derived field": Example(
+            f"PATCH /v1/customers/{HIM}",
+            422,
+            body=REASON | {"status": "CLOSED"},
+            headers=COUNTER | {"If-Match": '"v4"'},
+        ),
+        "name, waits for a second person": Example(
+            f"PATCH /v1/customers/{HIM}",
+            202,
+            body=REASON | {"name": "张三峰", "evidence": "户籍证明 2026-001"},
+            headers=COUNTER | {"If-Match": '"v4"'},
+        ),
+        "another name": Example(
+            f"PATCH /v1/customers/{HIM}",
+            202,
+            body=REASON | {"name": "张三锋", "evidence": "户籍证明 2026-002"},
+            headers=COUNTER | {"If-Match": '"v4"'},
+        ),
+    },
+    "list_change_requests": {
+        "that wait": Example("GET /v1/change-requests?status=PENDING"),
+        "status unknown": Example("GET /v1/change-requests?status=LOST", 422),
+    },
+    "get_change_request": {
+        "one": Example("GET /v1/change-requests/1"),
+        "no such request": Example("GET /v1/change-requests/404", 404),
+    },
+    "approve_change": {
+        "by the one who asked": Example("POST /v1/change-requests/1:approve", 403, body={}, headers=COUNTER),
+        "by another": Example(
+            "POST /v1/change-requests/1:approve", body={"note": "已核"}, headers=COUNTER | {"X-Operator": "checker"}
+        ),
+        "decided before": Example(
+            "POST /v1/change-requests/1:approve", 409, body={}, headers=COUNTER | {"X-Operator": "checker"}
+        ),
+    },
+    "reject_change": {
+        "turned down": Example(
+            "POST /v1/change-requests/2:reject",
+            body={"note": "证明不符"},
+            headers=COUNTER | {"X-Operator": "checker"},
+        ),
+        "no such request": Example("POST /v1/change-requests/404:reject", 404, body={}, headers=COUNTER),
+    },
+    "close_customer": {
+        "closed": Example(f"POST /v1/customers/{OPENED}:close", body=REASON, headers=COUNTER),
+        "an account is open": Example(f"POST /v1/customers/{COMPANY}:close", 409, body=REASON, headers=COUNTER),
+        "no such number": Example(f"POST /v1/customers/{NOBODY}:close", 404, body=REASON, headers=COUNTER),
+    },
+    "reactivate_customer": {
+        "open again": Example(f"POST /v1/customers/{OPENED}:reactivate", body=REASON, headers=COUNTER),
+        "no such number": Example(f"POST /v1/customers/{NOBODY}:reactivate", 404, body=REASON, headers=COUNTER),
     },
 }
 """By the name of the route's function, and in each by a name of its own: the order in which they are run."""

@@ -139,9 +139,16 @@ class _Redirect(TypedDict):
 
 
 class Customer(_Redirect, GoldenRecord):  # type: ignore[misc]
-    """The golden record of the number asked for, or of the one it was merged into."""
+    """The golden record of the number asked for, or of the one it was merged into; of no version, if it never was one."""
 
-    version: int
+    version: NotRequired[int]
+
+
+class Customers(TypedDict):
+    """Golden records in the order in which they were asked for, and the numbers that were never issued."""
+
+    items: list[Customer]
+    missing: list[No]
 
 
 class CustomerPage(TypedDict):
@@ -247,24 +254,217 @@ class EventPage(TypedDict):
     more: bool
 
 
-ANSWERS: dict[str, dict[int, type]] = {
+class Code(TypedDict):
+    """代码"""
+
+    code: str
+    name_zh: str
+    name_en: NotRequired[str]
+
+
+class CodeTable(TypedDict):
+    """代码表"""
+
+    table: str
+    items: list[Code]
+
+
+class CodeTables(TypedDict):
+    """All code tables, by their names."""
+
+    tables: dict[str, list[Code]]
+
+
+class Fault(TypedDict):
+    """What is wrong with a number that was sent."""
+
+    field: str
+    rule: str
+    message_zh: str
+    message_en: str
+
+
+class Completeness(TypedDict):
+    """完整度 How much of what a counter asks for is known."""
+
+    percent: int
+    missing: list[str]
+
+
+class Candidate(TypedDict):
+    """疑似客户 Whom the bank may mean."""
+
+    customer_no: No
+    status: str
+    name: str | None
+    level: str
+    rule: str
+    score: float
+    agrees: list[str]
+    conflicts: list[str]
+
+
+class _Existence(TypedDict):
+    status: NotRequired[str]
+    closed_on: NotRequired[Date | None]
+    name: NotRequired[str | None]
+    completeness: NotRequired[Completeness]
+    accounts: NotRequired[Annotated[dict[str, int], Field(description="how many of each kind")]]
+    flags: NotRequired[list[str]]
+    requested_no: NotRequired[No]
+    candidates: NotRequired[list[Candidate]]
+    more: NotRequired[Annotated[int, Field(description="candidates that are not told")]]
+
+
+class Existence(_Existence):
+    """存在性检查结果 Whether the customer exists, and what to do; masked."""
+
+    result: str
+    action_zh: str
+    action_en: str
+    customer_no: NotRequired[No]
+    version: NotRequired[int]
+    errors: list[Fault]
+    warnings: list[Fault]
+
+
+class Opened(_Existence):
+    """The number that was issued, or the one that the customer has."""
+
+    customer_no: No
+    version: int
+    created: bool
+    result: NotRequired[str]
+
+
+class Delivered(_Part):
+    """What became of a source record, and where it is now."""
+
+    fate: str
+    record_version: int
+    customer_no: No
+    version: int
+
+
+class DeliveredOfBatch(Delivered):
+    """One of a batch."""
+
+    index: int
+
+
+class RefusedOfBatch(TypedDict):
+    """One of a batch that was not valid, with its problem document."""
+
+    index: int
+    problem: dict[str, Any]
+
+
+class Batch(TypedDict):
+    """A result for each, in the order in which they were sent."""
+
+    results: list[DeliveredOfBatch | RefusedOfBatch]
+
+
+class NotApplied(TypedDict):
+    """A change that another source won over."""
+
+    field: str
+    reason: str
+    system: str
+    key: str
+
+
+class Changed(_Redirect):
+    """What was changed, and what was not."""
+
+    version: int
+    changed: list[str]
+    not_applied: list[NotApplied]
+
+
+class Waits(Changed):
+    """待复核 The change waits for a second person."""
+
+    change_request: int
+    status: str
+
+
+class ChangeRequest(TypedDict):
+    """复核申请, masked."""
+
+    id: int
+    customer_no: No
+    status: str
+    fields: list[str]
+    after: dict[str, Any]
+    reason: str
+    evidence: str
+    maker: str
+    channel: str
+    branch: str
+    made_at: Moment
+    checker: str | None
+    note: str | None
+    decided_at: Moment | None
+
+
+class ChangeRequestPage(TypedDict):
+    """A page of change requests."""
+
+    items: list[ChangeRequest]
+    next_after: Annotated[int | None, Field(description="`after` of the next page; null on the last")]
+
+
+class Decided(TypedDict):
+    """A change request that was turned down."""
+
+    change_request: int
+    status: str
+
+
+PROBLEM = None
+"""A problem document."""
+Answers = dict[int, type | None]
+
+
+def _once(answers: Answers) -> Answers:
+    """Of a call that takes an Idempotency-Key."""
+    return {**answers, 409: PROBLEM}
+
+
+ANSWERS: dict[str, Answers] = {
     "healthz": {200: Health},
     "readyz": {200: Ready},
     "search_customers": {200: CustomerPage},
     "get_customer": {200: Customer},
+    "get_customers": {200: Customers},
     "get_lineage": {200: Customer},
     "get_accounts": {200: AccountPage},
     "get_relations": {200: RelationPage},
     "get_sources": {200: SourcePage},
     "get_history": {200: VersionPage},
     "read_events": {200: EventPage},
+    "get_code_tables": {200: CodeTables},
+    "get_code_table": {200: CodeTable},
+    "check_existence": _once({200: Existence}),
+    "open_new_customer": _once({200: Opened, 201: Opened}),
+    "change_customer": _once({200: Changed, 202: Waits, 412: PROBLEM, 428: PROBLEM}),
+    "close_customer": _once({200: Changed, 412: PROBLEM}),
+    "reactivate_customer": _once({200: Changed, 412: PROBLEM}),
+    "list_change_requests": {200: ChangeRequestPage},
+    "get_change_request": {200: ChangeRequest},
+    "approve_change": _once({200: Changed}),
+    "reject_change": _once({200: Decided}),
+    "put_source_record": _once({200: Delivered, 201: Delivered}),
+    "end_source_record": _once({200: Delivered}),
+    "put_source_records": _once({200: Batch}),
 }
-"""By the name of the route's function."""
+"""By the name of the route's function: what it answers, beside the problems that its signature names."""
 
 
 def schemas() -> dict[str, Any]:
     """The schemas of all answers, by their names."""
-    models = {model for answers in ANSWERS.values() for model in answers.values()}
+    models = {model for answers in ANSWERS.values() for model in answers.values() if model}
     wanted: Any = [(m, "validation", TypeAdapter(m)) for m in sorted(models, key=lambda model: model.__name__)]
     _, found = TypeAdapter.json_schemas(wanted, ref_template="#/components/schemas/{model}")
     return dict(found["$defs"])
