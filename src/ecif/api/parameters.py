@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Header, Path
+from fastapi import Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from ecif.api.invalid import unfit
@@ -20,19 +20,13 @@ CustomerNo = Annotated[
 ]
 
 
-def _utf8(text: str) -> str:
-    """HTTP hands headers over as Latin-1; who writes 汉字 writes UTF-8."""
-    try:
-        return text.encode("latin-1").decode("utf-8").strip()
-    except UnicodeError:
-        return text.strip()
+class ReadHeaders(BaseModel):
+    """What a read says of itself in headers."""
 
+    purpose: str | None = Field(None, alias="X-Purpose", max_length=200, description="查看明文的用途")
+    operator: str = Field("", alias="X-Operator", max_length=64, description="操作员 the clerk")
+    channel: Channel | None = Field(None, alias="X-Channel", description="渠道 where the call comes from")
 
-HeaderText = Annotated[str, AfterValidator(_utf8)]
-Purpose = Annotated[HeaderText | None, Header(alias="X-Purpose", max_length=200, description="查看明文的用途")]
-Operator = Annotated[HeaderText, Header(alias="X-Operator", max_length=64, description="操作员 the clerk")]
-ChannelHeader = Annotated[Channel | None, Header(alias="X-Channel", description="渠道 where the call comes from")]
-Known = Annotated[str, Header(alias="If-None-Match", max_length=1000, description="the ETag of a version held already")]
 
 BATCH_MAX = 100
 """Customers in one answer."""

@@ -10,10 +10,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from ecif.api.problems import Problem
 from ecif.api.tokens import Caller, KeysAway, TokenError, Verifier
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="`ecif token` prints a local one")
+bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="`ecif token` prints a local one")
 
 
-async def caller(request: Request, given: HTTPAuthorizationCredentials | None = Depends(_bearer)) -> Caller:
+async def caller(request: Request, given: HTTPAuthorizationCredentials | None = Depends(bearer)) -> Caller:
     """The caller of a request.
 
     Raises:

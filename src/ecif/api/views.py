@@ -58,27 +58,26 @@ def customer_view(
         clear: the field classes that he may see clear.
     """
     shown = {key: value for key, value in document.items() if key not in SECTIONS}
-    public_name = document["party_type"] == "ORGANIZATION"
+    public = ("name", "aliases") if document["party_type"] == "ORGANIZATION" else ()
     for section in () if "merged_into" in document else sections:
         value = document[section]
         if section == "fields":
-            shown[section] = {n: _field(n, v, provenance, clear, public_name and n == "name") for n, v in value.items()}
+            masks = {n: mask for n, (kind, mask) in _FIELD_MASKS.items() if kind not in clear and n not in public}
+            shown[section] = {n: _field(v, provenance, masks.get(n)) for n, v in value.items()}
         else:
             kind, field, mask = _LIST_MASKS[section]
-            keep = kind in clear or (public_name and section == "aliases")
-            shown[section] = [_entry(entry, provenance, field, None if keep else mask) for entry in value]
+            hide = None if kind in clear or section in public else mask
+            shown[section] = [_entry(entry, provenance, field, hide) for entry in value]
     return shown
 
 
-def _field(
-    name: str, value: dict[str, Any], provenance: bool, clear: Collection[str], public: bool
-) -> dict[str, Any] | Any:
-    kind, mask = _FIELD_MASKS.get(name, ("", str))
-    hide = (lambda v: v) if public or not kind or kind in clear else (lambda v: mask(str(v)))
+def _field(value: dict[str, Any], provenance: bool, mask: Mask | None) -> Any:
     if not provenance:
-        return hide(value["value"])
-    lost = [entry | {"value": hide(entry["value"])} for entry in value.get("lost", ())]
-    return value | {"value": hide(value["value"])} | ({"lost": lost} if lost else {})
+        return mask(str(value["value"])) if mask else value["value"]
+    if mask is None:
+        return value
+    lost = [entry | {"value": mask(str(entry["value"]))} for entry in value.get("lost", ())]
+    return value | {"value": mask(str(value["value"]))} | ({"lost": lost} if lost else {})
 
 
 def _entry(entry: dict[str, Any], provenance: bool, field: str, mask: Mask | None) -> dict[str, Any]:

@@ -25,8 +25,9 @@ _GOLDEN = (
     "SELECT r.customer_no AS requested_no, p.customer_no, g.version, g.document FROM party r"
     " JOIN party p ON p.customer_no = coalesce(r.merged_into, r.customer_no)"
     " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
-    " WHERE r.customer_no = ANY(%(nos)b::text[])"
+    " WHERE r.customer_no ="
 )
+_GOLDEN_OF_ONE, _GOLDEN_OF_MANY = f"{_GOLDEN} %(no)b", f"{_GOLDEN} ANY(%(nos)b::text[])"
 _BY_KEY = (
     "SELECT DISTINCT l.customer_no FROM record_key k JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
     " WHERE k.digest = ANY(%(digests_0)b::uuid[])"
@@ -121,15 +122,15 @@ def golden(session: Reads, no: str) -> Golden:
     Raises:
         CustomerNotFound: the number was never issued.
     """
-    found = golden_records(session, [no])
-    if not found:
+    rows = query(session, _GOLDEN_OF_ONE, no=no)
+    if not rows:
         raise CustomerNotFound(no)
-    return found[no]
+    return Golden(*rows[0])
 
 
 def golden_records(session: Reads, nos: Sequence[str]) -> dict[str, Golden]:
     """The golden records of numbers that were issued, by the number asked for."""
-    rows = query(session, _GOLDEN, nos=list(nos)) if nos else []
+    rows = query(session, _GOLDEN_OF_MANY, nos=list(nos)) if nos else []
     return {row.requested_no: Golden(*row) for row in rows}
 
 

@@ -11,7 +11,7 @@ from ecif.services.rows import Reads, query
 
 HOPS_MAX = 10
 """A merged number leads to its survivor in one step; more than a few are a fault."""
-RECORDS_MAX = 1000
+RECORDS_MAX = 400
 """Records of one customer that are survived for a question."""
 
 _THEN = (

@@ -15,14 +15,13 @@ from ecif.api.parameters import (
     CustomerNo,
     CustomerQuery,
     HistoryQuery,
-    Known,
     PartsQuery,
     SearchQuery,
     SourcesQuery,
     View,
 )
 from ecif.api.problems import PROBLEMS, Problem
-from ecif.api.reading import PERSONAL, Reader, answer, reads
+from ecif.api.reading import HEADERS, PERSONAL, MayRead, Reader, answer
 from ecif.api.views import SECTIONS, clear_fields, customer_view
 from ecif.domain.masking import FieldClass, mask_account, mask_name
 from ecif.services import customers
@@ -30,14 +29,14 @@ from ecif.services.customers import Golden, Resolved
 from ecif.services.past import golden_as_of, golden_valid_at
 from ecif.services.rows import Reads
 
-Reading = Annotated[Reader, Depends(reads("customers:read"))]
-AccountReading = Annotated[Reader, Depends(reads("accounts:read"))]
+Reading = Annotated[Reader, Depends(MayRead("customers:read"))]
+AccountReading = Annotated[Reader, Depends(MayRead("accounts:read"))]
 
 Item = dict[str, Any]
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
-_get = partial(router.get, response_model=Item)
+_get = partial(router.get, response_model=Item, openapi_extra={"parameters": HEADERS})
 _OF_MANY: dict[int | str, Item] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
 _NOT_MODIFIED: dict[int | str, Item] = {304: {"description": "the version named by If-None-Match is the current one"}}
 
@@ -103,20 +102,20 @@ def _tagged(golden: Golden) -> Mapping[str, str]:
     return PERSONAL | {"ETag": etag(golden.version)} | ({"Cache-Control": "no-store"} if golden.redirected else {})
 
 
-def _one(who: Reader, read: Callable[[Reads], Golden], asked: View, known: str, **parts: Any) -> Response:
+def _one(who: Reader, read: Callable[[Reads], Golden], asked: View, **parts: Any) -> Response:
     """A golden record, or that the caller has this version already."""
     clear = who.clear(asked.clear)
     with who.statement(clear) as session:
         golden = read(session)
         headers = _tagged(golden)
-        if golden.version and not golden.redirected and named(known, golden.version):
+        if golden.version and not golden.redirected and named(who.known, golden.version):
             return Response(status_code=304, headers=headers)
         who.log(session, [golden.customer_no], clear_fields(parts["sections"], clear))
     return answer(_shown(golden, clear=clear, **parts), headers)
 
 
 @_get("/{no}", responses=PROBLEMS | _NOT_MODIFIED)
-def get_customer(no: CustomerNo, who: Reading, asked: Annotated[CustomerQuery, Query()], known: Known = "") -> Response:
+def get_customer(no: CustomerNo, who: Reading, asked: Annotated[CustomerQuery, Query()]) -> Response:
     """统一视图 The golden record, of now or of another time; a merged number answers with its survivor and says so."""
 
     def read(session: Reads) -> Golden:
@@ -124,13 +123,13 @@ def get_customer(no: CustomerNo, who: Reading, asked: Annotated[CustomerQuery, Q
             return golden_valid_at(session, no, asked.valid_at, asked.as_of)
         return golden_as_of(session, no, asked.as_of) if asked.as_of else customers.golden(session, no)
 
-    return _one(who, read, asked, known, sections=asked.sections, provenance=asked.provenance)
+    return _one(who, read, asked, sections=asked.sections, provenance=asked.provenance)
 
 
 @_get("/{no}/lineage", responses=PROBLEMS | _NOT_MODIFIED)
-def get_lineage(no: CustomerNo, who: Reading, asked: Annotated[View, Query()], known: Known = "") -> Response:
+def get_lineage(no: CustomerNo, who: Reading, asked: Annotated[View, Query()]) -> Response:
     """血缘 Where every value comes from, what lost to it, and why."""
-    return _one(who, lambda session: customers.golden(session, no), asked, known, sections=SECTIONS, provenance=True)
+    return _one(who, lambda session: customers.golden(session, no), asked, sections=SECTIONS, provenance=True)
 
 
 @_get("/{no}/accounts", responses=PROBLEMS)
