@@ -3,13 +3,107 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from people import citizen, deliver, record
-from served import Api, served
+from people import DAY, NOW, citizen, deliver, record
 from sqlalchemy import Engine, event, text
+from sqlalchemy.orm import Session
+
+from ecif.db import open_database, transaction
+from ecif.domain.records import Account, AccountStatus, Identifier, RelatedParty, RelationType
+from ecif.migrate import upgrade
+from ecif.services import customers, past
+from ecif.services.context import KeyDigests
+from ecif.services.rows import query
+from ecif.settings import Settings
+
+PEOPLE = 3000
+BIG = {"party", "link", "golden_record", "source_record", "source_record_version", "record_key", "account", "relation"}
+WIFE = RelatedParty(RelationType.SPOUSE, "李秀英", Identifier(None, citizen(9)))
+
+
+@contextmanager
+def explained(engine: Engine) -> Iterator[list[str]]:
+    """The plans of all statements that read, as the server makes them for these very values."""
+    plans: list[str] = []
+
+    class Explaining(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *given: Any, **options: Any) -> Any:
+            if str(query).startswith(("SELECT", "WITH")):
+                super().execute(f"EXPLAIN {query}", *given, **options)
+                plans.extend(row[0] for row in self.fetchall())
+            return super().execute(query, *given, **options)
+
+    def explain(connection: psycopg.Connection[Any], *_: object) -> None:
+        connection.cursor_factory = Explaining
+
+    event.listen(engine, "checkout", explain)
+    try:
+        yield plans
+    finally:
+        event.remove(engine, "checkout", explain)
+
+
+def person(n: int) -> Any:
+    """Every tenth is called 王伟, which is read as 王维 is."""
+    name = "王伟" if n % 10 == 0 else f"张三{chr(0x4E00 + n)}"
+    accounts = (Account(f"6217{n:012d}", "SAVINGS", AccountStatus.NORMAL),)
+    return record(
+        "core", f"{n}", name, id=citizen(n % 1000, born=f"19{70 + n % 30}0{1 + n // 1000}01"), phone=f"139{n:08d}",
+        accounts=accounts, related=(WIFE,),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bank(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Engine]:
+    """A few thousand people, one of them merged."""
+    with open_database(Settings(homes())) as engine:
+        upgrade(engine)
+        for start in range(0, PEOPLE, 500):
+            deliver(engine, digests, *map(person, range(start, start + 500)))
+        with engine.begin() as connection:
+            connection.execute(text("ANALYZE"))
+        yield engine
+
+
+Read = Callable[[Session, KeyDigests, str], object]
+SEARCHES: dict[str, dict[str, str]] = {
+    "identifier": {"identifier": citizen(7, born="19770101")},
+    "name": {"name": "张三丆"},
+    "common name": {"name": "王伟"},
+    "pinyin": {"name": "wang wei"},
+    "phone": {"phone": "13900000007"},
+    "account": {"account": "6217000000000007"},
+    "all of them": {"name": "王伟", "phone": "13900000010", "account": "6217000000000010"},
+}
+READS: dict[str, Read] = {
+    **{
+        f"search by {name}": lambda s, d, no, asked=asked: customers.find(s, d, customers.search_keys(**asked))  # type: ignore[misc]
+        for name, asked in SEARCHES.items()
+    },
+    "search by source key": lambda s, d, no: customers.find(s, d, [], source=("core", "7")),
+    "golden record": lambda s, d, no: customers.golden(s, no),
+    "a hundred golden records": lambda s, d, no: customers.golden_records(s, [f"{int(no) + n}" for n in range(100)]),
+    "accounts": lambda s, d, no: customers.accounts(s, no),
+    "sources": lambda s, d, no: customers.sources(s, no),
+    "relations": lambda s, d, no: customers.relations(s, no),
+    "history": lambda s, d, no: customers.history(s, no),
+    "as of": lambda s, d, no: past.golden_as_of(s, no, NOW + timedelta(days=1)),
+    "valid at": lambda s, d, no: past.golden_valid_at(s, no, DAY + timedelta(days=1)),
+    "valid at, as of": lambda s, d, no: past.golden_valid_at(s, no, DAY, NOW + timedelta(days=1)),
+}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_no_read_looks_at_a_whole_table(bank: Engine, digests: KeyDigests, what: str) -> None:
+    with transaction(bank) as session:
+        no = query(session, "SELECT customer_no FROM party ORDER BY customer_no OFFSET 7 LIMIT 1")[0].customer_no
+    with explained(bank) as plans, transaction(bank) as session:
+        assert READS[what](session, digests, no), what
+    assert plans and not BIG & set(re.findall(r"Seq Scan on (\w+)", "\n".join(plans))), "\n".join(plans)
