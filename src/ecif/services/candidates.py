@@ -17,7 +17,7 @@ from ecif.matching.features import Features, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.models import SharedValue
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, query
+from ecif.services.rows import Reads, insert_rows, query
 
 _CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
 _BLOCKS = (
@@ -167,7 +167,7 @@ def strong_keys_of(features: Iterable[Features]) -> set[Key]:
     return {(KeyKind.IDENTIFIER, number) for f in features for number in f.strong}
 
 
-def shared_values(session: Session, context: Context, keys: Iterable[Key], known: dict[str, int]) -> None:
+def shared_values(session: Reads, context: Context, keys: Iterable[Key], known: dict[str, int]) -> None:
     """Completes ``known`` with what is stored of these keys' values."""
     by_digest = {context.digests.of(key): key for key in keys if key[1] not in known}
     if by_digest:

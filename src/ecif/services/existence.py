@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy.orm import Session
 
 from ecif.domain.existence import Existence, Mode
 from ecif.domain.identifier_kinds import KINDS
@@ -25,7 +24,7 @@ from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.matching.types import Comparison, Decision, Outcome
 from ecif.services.candidates import shared_values, strong_keys_of
 from ecif.services.context import Context
-from ecif.services.rows import query
+from ecif.services.rows import Reads, query
 
 CANDIDATES_MAX = 10
 """Customers listed in an answer."""
@@ -111,7 +110,7 @@ class _Hit:
     customer_no: str
 
 
-def check(session: Session, context: Context, record: PartyRecord, mode: Mode) -> Found:
+def check(session: Reads, context: Context, record: PartyRecord, mode: Mode) -> Found:
     """Whether the party that ``record`` describes is a customer (behaviour 5.3). Reads only."""
     faults = tuple(_faults(record))
     stops = [fault.stops for fault in faults if fault.stops]
@@ -146,7 +145,7 @@ def _faults(record: PartyRecord) -> Iterator[Fault]:
             yield Fault(place, found.reason)
 
 
-def _hits(session: Session, context: Context, asked: Features, mode: Mode) -> dict[int, _Hit]:
+def _hits(session: Reads, context: Context, asked: Features, mode: Mode) -> dict[int, _Hit]:
     """The records under the asked one's keys, but for keys under which too many stand."""
     kinds = {KeyKind.IDENTIFIER, KeyKind.RECORD} if mode is Mode.LOOKUP else BLOCKS.keys()
     keys = [key for key in match_keys(asked) if key[0] in kinds]
@@ -163,7 +162,7 @@ def _hits(session: Session, context: Context, asked: Features, mode: Mode) -> di
     }
 
 
-def _decide(session: Session, context: Context, asked: Features, hits: Mapping[int, _Hit]) -> dict[int, Decision]:
+def _decide(session: Reads, context: Context, asked: Features, hits: Mapping[int, _Hit]) -> dict[int, Decision]:
     shared: dict[str, int] = {}
     if hits:
         keys = match_keys(asked) | strong_keys_of(hit.features for hit in hits.values())
@@ -210,7 +209,7 @@ def _meant(ranks: Ranks) -> tuple[Existence, Ranks]:
 
 
 def _look(
-    session: Session, asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision], ranks: Ranks
+    session: Reads, asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision], ranks: Ranks
 ) -> list[Seen]:
     """The customers of these ranks, the strongest ones, with what an answer tells of them."""
     chosen = dict(sorted(ranks.items(), key=lambda item: (item[1][0], item[0]))[:CANDIDATES_MAX])

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session
 
 from ecif.api.bodies import ExistsBody, OpenBody, related
-from ecif.api.calls import EdgeIn, answer
+from ecif.api.calls import EdgeIn, answer, now_by
 from ecif.api.etags import etag
 from ecif.api.existing import found_view
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
+from ecif.db import reading
 from ecif.domain.channels import CHANNELS, system_of
 from ecif.domain.records import PartyRecord
 from ecif.services.answers import Answer
@@ -29,13 +30,11 @@ router = APIRouter(prefix="/v1/customers", tags=["opening"])
 @router.post(":exists", dependencies=[Depends(needs("customers:check"))], responses=PROBLEMS, response_model=None)
 def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     """客户存在性检查 Whether this party is a customer, and what to do. It guarantees nothing: opening checks again."""
-
-    def work(session: Session, context: Context) -> Answer:
-        found = check(session, context, body.record(context.now), body.mode)
-        edge.decisions.append(("existence", found.result.value))
-        return answer(200, found_view(found, edge.call.business_date or context.now.date()))
-
-    return edge.run(body, work)
+    context = now_by(edge.call.caller, edge.app.digests)
+    with reading(edge.app.engine) as connection:
+        found = check(connection, context, body.record(context.now), body.mode)
+    edge.decisions.append(("existence", found.result.value))
+    return edge.answered(answer(200, found_view(found, edge.call.business_date or context.now.date())))
 
 
 @router.post("", dependencies=[Depends(needs("customers:open"))], responses=PROBLEMS, response_model=None)
