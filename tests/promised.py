@@ -16,7 +16,9 @@ document = cache(openapi)
 
 @cache
 def _paths() -> dict[re.Pattern[str], str]:
-    return {re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): path for path in document()["paths"]}
+    """A key may hold a slash or a colon; anything else ends there."""
+    forms = ((path, path.replace("{key}", ".+")) for path in document()["paths"])
+    return {re.compile(re.sub(r"\{\w+\}", "[^/:]+", form)): path for path, form in forms}
 
 
 @cache

@@ -92,5 +92,13 @@ def test_a_counter_states_nine_elements(api: Api) -> None:
     assert fields == {f"body.{f}" for f in ("nationality", "occupation", "addresses", "phones", "identifiers.valid_to")}
 
 
+@pytest.mark.parametrize("day", [0, 1.5, "0", "1600000000", "-1", "1e5"])
+def test_a_number_is_no_day(api: Api, day: Any) -> None:
+    answer = api.post("/v1/customers:exists", json=asked("王五", FREE, birth_date=day))
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "body.birth_date"
+    answer = api.post("/v1/customers:exists", json=asked("王五", FREE), headers={"X-Business-Date": str(day)})
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "header.X-Business-Date"
+
+
 def test_scopes() -> None:
     assert {"customers:check", "customers:open"} <= set(SCOPES) and token("x") and ID_WIFE

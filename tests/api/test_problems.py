@@ -150,6 +150,9 @@ def test_what_is_not_there(api: Api) -> None:
         is_problem(api.get(f"/v1/customers/999999999999{part}"), 404, "ECIF-2001")
     is_problem(api.get("/v1/nothing"), 404, "ECIF-1004")
     is_problem(api.get("/v1/customers/"), 404, "ECIF-1004")
+    answer = api.ask("PATCH", f"/v1/customers/{api.no('core:1')}:close", json={"reason": "x"})
+    is_problem(answer, 405, "ECIF-1004")
+    assert answer.headers["Allow"] == "POST"
     answer = api.client.request("TRACE", f"/v1/customers/{api.no('core:1')}", headers=token(*SCOPES))
     is_problem(answer, 405, "ECIF-1004")
     verbs = openapi()["paths"]["/v1/customers/{no}"]

@@ -53,6 +53,7 @@ CALL = "CALL"
 CALLS_MAX = 2_000
 """Requests that are prepared for a second of a measure."""
 WATCHED_CALLS = 200
+STATEMENTS_SHOWN = 8
 WHOLE = ("per second", "not 2xx")
 Request = tuple[str, str, Any]
 
@@ -91,7 +92,7 @@ class People:
         """Somebody of a district that does not exist."""
         rng = self.rng
         born = datetime(1950, 1, 1) + timedelta(days=rng.randrange(20_000))
-        stem = f"{rng.randrange(11, 66)}{rng.randrange(10, 99)}99{born:%Y%m%d}{rng.randrange(1000):03d}"
+        stem = f"{rng.choice(words.CITIES)[3]}99{born:%Y%m%d}{rng.randrange(1000):03d}"
         name = rng.choice(words.SURNAMES) + "".join(rng.sample(words.GIVEN, 2))
         return _party(name, stem + citizen_check_digit(stem), f"139{rng.randrange(10**8):08d}")
 
@@ -240,11 +241,12 @@ class Bench:
 
     def measure(self, server: Server, kind: str, callers: int, seconds: float, most: int = 0) -> Measure:
         """One kind of call, for a time, or ``most`` times."""
+        written = len(self.upserts.written)
         asked = islice(self.requests(kind), most or int(seconds * CALLS_MAX))
         again = "*" if kind in (READS, BARE, BARE_ASYNC) and not most else ""
         done = server.measure(self.headers, asked, callers, f"{seconds}{again}")
         if kind == NEW:
-            del self.upserts.written[done.calls :]
+            del self.upserts.written[written + done.calls :]  # was prepared, but not sent
         return done
 
 
@@ -270,16 +272,29 @@ def measures(bench: Bench, runs: int) -> dict[str, list[Measure]]:
     return found
 
 
-def watch(bench: Bench, kinds: Iterable[str]) -> dict[str, dict[str, list[float]]]:
-    """Where the time of single calls goes: times and seconds of whole calls and of statements."""
+def watch(bench: Bench, kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Where the time of single calls goes, one after the other."""
     with serving(bench.home, "watched", str(bench.home), "PORT", path="/healthz", program=SERVERS) as server:
         found = {}
         for kind in kinds:
             for most in (50, WATCHED_CALLS):  # the first ones warm up
                 httpx.get(f"http://127.0.0.1:{server.port}/watched")
                 bench.measure(server, kind, 1, 60, most)
-            found[kind] = httpx.get(f"http://127.0.0.1:{server.port}/watched").json()
+            found[kind] = summary(httpx.get(f"http://127.0.0.1:{server.port}/watched").json())
         return found
+
+
+def summary(spent: dict[str, tuple[int, float]]) -> dict[str, Any]:
+    """What a call takes, how many statements it makes, and those that take most; milliseconds a call."""
+    calls, seconds = spent.pop(CALL)
+    asked, taken = (sum(found[n] for found in spent.values()) for n in (0, 1))
+    longest = sorted(spent.items(), key=lambda item: -item[1][1])[:STATEMENTS_SHOWN]
+    return {
+        "ms": seconds / calls * 1000,
+        "database": taken / seconds,
+        "statements": asked / calls,
+        "longest": [(sql, times / calls, took / calls * 1000) for sql, (times, took) in longest],
+    }
 
 
 def table(found: dict[str, list[Measure]]) -> dict[str, dict[str, float]]:
@@ -314,15 +329,13 @@ def show(rows: dict[str, dict[str, float]]) -> None:
         print(f"{kind:22}" + "".join(f"{row[name]:15,.{0 if name in WHOLE else 2}f}" for name in columns))
 
 
-def show_watched(seen: dict[str, dict[str, list[float]]]) -> None:
+def show_watched(seen: dict[str, dict[str, Any]]) -> None:
     """Prints where the time of a single call goes."""
-    for kind, spent in seen.items():
-        calls, seconds = spent.pop(CALL)
-        asked, taken = (sum(found[n] for found in spent.values()) for n in (0, 1))
-        print(f"\n{kind}: {seconds / calls * 1000:.2f} ms a call alone, {taken / seconds:.0%} of it", end=" ")
-        print(f"in {asked / calls:.1f} statements, COMMIT and ROLLBACK among them")
-        for sql, (times, took) in sorted(spent.items(), key=lambda item: -item[1][1])[:6]:
-            print(f"  {took / calls * 1000:6.2f} ms  {times / calls:4.1f} ×  {sql}")
+    for kind, told in seen.items():
+        print(f"\n{kind}: {told['ms']:.2f} ms a call alone, {told['database']:.0%} of it in the database", end=", ")
+        print(f"{told['statements']:.1f} statements, COMMIT and ROLLBACK among them")
+        for sql, times, took in told["longest"]:
+            print(f"  {took:6.2f} ms  {times:4.1f} ×  {sql}")
 
 
 def fill(cache: Path, customers: int) -> Path:
@@ -331,12 +344,11 @@ def fill(cache: Path, customers: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     for folder in (cache, home):
         folder.chmod(0o755)
-    made = subprocess.run(
-        [*PROGRAM, "demo", "--records", str(int(customers * RECORDS_PER_CUSTOMER))], env=environment(home)
-    )
-    if made.returncode:
-        raise SystemExit(f"{home}: 无法装载演示银行 the demo bank cannot be loaded; remove the folder to begin anew")
-    return home
+    loaded = [*PROGRAM, "demo", "--records", str(int(customers * RECORDS_PER_CUSTOMER))]
+    for command in (loaded, [*PROGRAM, "rebuild"], loaded):  # what another version filled has to be rebuilt
+        if subprocess.run(command, env=environment(home)).returncode == 0 and command is loaded:
+            return home
+    raise SystemExit(f"{home}: 无法装载演示银行 the demo bank cannot be loaded; remove the folder to begin anew")
 
 
 def main() -> None:

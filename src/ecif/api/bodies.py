@@ -6,12 +6,11 @@ Unknown fields are refused: a mistyped one would be lost in silence.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from ecif.api.invalid import unfit
+from ecif.api.times import Day, Moment
 from ecif.domain.existence import Mode
 from ecif.domain.field_groups import CHANGEABLE, FieldGroup, fields_of
 from ecif.domain.identifier_kinds import IdentifierKind
@@ -75,7 +75,7 @@ class IdentifierBody(Body):
 
     kind: IdentifierKind
     number: _text(64)  # type: ignore[valid-type]
-    valid_to: date | None = Field(None, description="有效期止; 长期 9999-12-31")
+    valid_to: Day | None = Field(None, description="有效期止; 长期 9999-12-31")
 
     def made(self) -> Identifier:
         """As a record holds it."""
@@ -110,7 +110,7 @@ class AccountBody(Body):
     number: _text(64)  # type: ignore[valid-type]
     kind: Word  # type: ignore[valid-type]
     status: AccountStatus = AccountStatus.NORMAL
-    opened_on: date | None = None
+    opened_on: Day | None = None
 
 
 def _phone(given: PhoneBody | str) -> Phone:
@@ -129,7 +129,7 @@ class _Facts(Body):
 
     name: Name | None = Field(None, description="姓名或名称")  # type: ignore[valid-type]
     identifiers: list[IdentifierBody] = Field([], max_length=LIST_MAX, description="证件")
-    birth_date: date | None = Field(None, description="出生或成立日期")
+    birth_date: Day | None = Field(None, description="出生或成立日期")
     gender: Gender | None = None
     nationality: Word | None = Field(None, description="国籍, ISO 3166-1")  # type: ignore[valid-type]
     phones: list[PhoneBody | _text(40)] = Field([], max_length=LIST_MAX, description="电话")  # type: ignore[valid-type]
@@ -167,7 +167,7 @@ class ExistsBody(Body):
     party_type: PartyType
     name: Name = Field(description="姓名或名称")  # type: ignore[valid-type]
     identifiers: list[IdentifierBody] = Field([], max_length=LIST_MAX, description="证件")
-    birth_date: date | None = None
+    birth_date: Day | None = None
     gender: Gender | None = None
     phones: list[PhoneBody | _text(40)] = Field([], max_length=LIST_MAX)  # type: ignore[valid-type]
     mode: Mode = Mode.STRICT
@@ -221,13 +221,13 @@ class SourceRecordBody(_Facts):
     """One system's newest word on one party."""
 
     party_type: PartyType
-    business_time: AwareDatetime = Field(description="源系统业务时间, 较晚者为准")
+    business_time: Moment = Field(description="源系统业务时间, 较晚者为准")
     former_names: list[Name] = Field([], max_length=LIST_MAX, description="曾用名")  # type: ignore[valid-type]
     related: list[RelatedBody] = Field([], max_length=LIST_MAX)
     accounts: list[AccountBody] = Field([], max_length=ACCOUNTS_MAX, description="账户索引")
     legal_entity: Word | None = Field(None, description="法人机构")  # type: ignore[valid-type]
     branch: Word | None = Field(None, description="机构")  # type: ignore[valid-type]
-    opened_on: date | None = None
+    opened_on: Day | None = None
     status: Literal[RecordStatus.ACTIVE, RecordStatus.CLOSED] = RecordStatus.ACTIVE
 
     @model_validator(mode="after")

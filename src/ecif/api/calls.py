@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from ecif.api.invalid import finding
 from ecif.api.problems import Problem
 from ecif.api.security import caller
+from ecif.api.times import Day
 from ecif.api.tokens import Caller
 from ecif.db import run_transaction
 from ecif.domain.channels import Channel
@@ -135,7 +136,7 @@ async def edge(
     channel: Annotated[Channel, Header(alias="X-Channel", description="渠道")] = Channel.API,
     branch: Annotated[str, Header(alias="X-Branch", max_length=40, pattern=_TEXT, description="机构")] = "",
     operator: Annotated[str, Header(alias="X-Operator", max_length=64, pattern=_TEXT, description="操作员")] = "",
-    business_date: Annotated[date | None, Header(alias="X-Business-Date", description="业务日期")] = None,
+    business_date: Annotated[Day | None, Header(alias="X-Business-Date", description="业务日期")] = None,
     idempotency_key: Annotated[
         str | None,
         Header(

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ecif.api.invalid import unfit
+from ecif.api.times import Moment
 from ecif.api.views import SECTIONS, Section
 from ecif.domain.channels import Channel
 from ecif.domain.events import EventType
@@ -64,7 +65,7 @@ class PartsView(View):
     provenance: bool = Field(False, description="with each value's source, rule and what lost to it 附来源")
 
 
-Time = Annotated[AwareDatetime, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+Time = Annotated[Moment, Field(ge=datetime(1900, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 
 
 class CustomerQuery(PartsView):

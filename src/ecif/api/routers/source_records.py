@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AwareDatetime, Field, SkipValidation, ValidationError
+from pydantic import Field, SkipValidation, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from ecif.api.bodies import Body, SourceKey, SourceRecordBody
 from ecif.api.calls import Edge, EdgeIn, answer, now_by
 from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
+from ecif.api.times import Moment
 from ecif.api.together import Together
 from ecif.db import run_transaction
 from ecif.domain.records import PartyRecord
@@ -88,7 +89,7 @@ def upserts(engine: Engine | None, digests: KeyDigests) -> Upserts:
 class EndQuery(Body):
     """When the source deleted its record."""
 
-    business_time: AwareDatetime | None = Field(None, description="源系统业务时间; 不给则为当前时间")
+    business_time: Moment | None = Field(None, description="源系统业务时间; 不给则为当前时间")
 
 
 @router.delete("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
