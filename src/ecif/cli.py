@@ -30,9 +30,9 @@ from ecif.adapters.sources import (
     load_contract,
     load_file,
 )
-from ecif.adapters.sources.mapping import CHINA
 from ecif.api.tokens import EVERY, HOURS_MAX, SCOPES, SUBJECT_LENGTH_MAX, Verifier, is_subject, issue_token
 from ecif.db import DatabaseError, bound_time, open_database, run_transaction, transaction
+from ecif.domain.days import bank_day
 from ecif.domain.events import EventType
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
@@ -208,7 +208,7 @@ def daily(
     ] = None,
 ) -> None:
     """日终作业 Tell documents that expire, once each, and drop answers kept for a week. Running it again does no harm."""
-    day = (on or datetime.now(CHINA)).date()
+    day = on.date() if on else bank_day(datetime.now(UTC))
     if day < FIRST_DAY:
         terminal.complain(f"--on {day}: 日期过早 the date is too early")
         raise typer.Exit(2)

@@ -216,6 +216,13 @@ class OpenBody(_Facts):
     source_key: SourceKey | None = Field(None, description="本渠道的客户键; 不给则自动生成")
     reason: _text(500) | None = None  # type: ignore[valid-type]
 
+    @model_validator(mode="after")
+    def _keeps_verdicts(self) -> OpenBody:
+        """What a clerk has said of suspects would be gone with the next version that the source sends under its key."""
+        if self.suspects and self.source_key:
+            raise unfit("source_key_and_suspects")
+        return self
+
 
 class SourceRecordBody(_Facts):
     """One system's newest word on one party."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -56,7 +56,7 @@ class Edge:
 
         def attempt(session: Session) -> tuple[Answer, bool]:
             self.decisions.clear()
-            context = replace(now_by(self.call.caller, self.app.digests), call=self.call)
+            context = now_by(self.call.caller, self.app.digests, self.call)
             if self.key is None:
                 return work(session, context), False
             known = recall(session, context, self.call.caller, self.key, asked)
@@ -115,9 +115,9 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", warnings=False)  # a batch holds records as they came
 
 
-def now_by(actor: str, digests: KeyDigests) -> Context:
+def now_by(actor: str, digests: KeyDigests, call: Call | None = None) -> Context:
     """The context of what is done now."""
-    return Context(datetime.now(UTC), actor, digests)
+    return Context(datetime.now(UTC), actor, digests, call)
 
 
 def answer(status: int, body: Any, **headers: str) -> Answer:

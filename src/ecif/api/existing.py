@@ -6,10 +6,10 @@ from datetime import date
 from typing import Any
 
 from ecif.domain.completeness import completeness
-from ecif.domain.existence import WHAT_TO_DO, Existence
+from ecif.domain.existence import WHAT_TO_DO, Existence, Fault
 from ecif.domain.masking import mask_name
 from ecif.matching.types import Level
-from ecif.services.existence import Fault, Found, Seen
+from ecif.services.existence import Found, Seen
 
 FAULTS: dict[str, tuple[str, str]] = {
     "PLACEHOLDER": ("占位号码", "stands for no number"),
@@ -24,9 +24,12 @@ FAULTS: dict[str, tuple[str, str]] = {
     "INVALID": ("号码不正确", "the number is not right"),
     "KIND_OF_OTHER_PARTY_TYPE": ("证件种类与客户类型不符", "this kind belongs to the other party type"),
     "KIND_CORRECTED": ("证件种类与号码不符, 已按号码处理", "the number is of another kind, and was taken as such"),
+    "SECOND_NUMBER": ("同类号码只能有一个", "a party has one number of this kind"),
+    "SHARED": ("号码为过多客户共用, 视为占位", "too many hold it: it stands for nobody"),
+    "UNUSABLE": ("为占位、遮盖或不可用的值", "is a placeholder, masked, or cannot be used"),
     "UPGRADED_15": ("已由 15 位升为 18 位", "taken as its 18-digit form"),
 }
-"""What may be said of a number, in Chinese and English."""
+"""What may be said of a value, in Chinese and English."""
 
 
 def found_view(found: Found, on: date) -> dict[str, Any]:
@@ -88,6 +91,6 @@ def _candidate(seen: Seen) -> dict[str, Any]:
 
 
 def fault_view(fault: Fault) -> dict[str, str]:
-    """What is wrong with a number, in two languages."""
+    """What is wrong with a value, in two languages."""
     zh, en = FAULTS[fault.rule]
     return {"field": fault.field, "rule": fault.rule, "message_zh": zh, "message_en": en}

@@ -52,6 +52,11 @@ _RULES = (
     ("kind_and_identifier", "identifier_kind 须与 identifier 同时给出", "identifier_kind needs an identifier"),
     ("beyond_every_event", "游标超出全部事件, 属于另一个数据库", "beyond every event: a cursor of another database"),
     ("reserved_key", "以 ecif: 开头的键不属于源系统", "keys that begin with ecif: are not a source system's"),
+    (
+        "source_key_and_suspects",
+        "对疑似客户的确认须记在本系统的记录中, 不得同时给出 source_key",
+        "verdicts are kept in a record of our own: give no source_key with them",
+    ),
     ("string_blank", "没有可见字符", "nothing visible is left of the text"),
     ("name_or_identifier", "至少需要姓名或证件", "a name or an identifier is needed"),
     ("derived_field", "派生字段不能写入", "derived fields can't be written"),

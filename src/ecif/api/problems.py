@@ -56,6 +56,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-3005": ("存在疑似客户, 请逐一确认", "there are suspects: say of each whether it is the same"),
     "ECIF-3006": ("证件号码不正确", "the identity number is not right"),
     "ECIF-3007": ("证件号码为占位值", "the identity number is a placeholder"),
+    "ECIF-3008": ("该客户键已属于其他客户", "this source key stands for another customer"),
+    "ECIF-3009": (
+        "所确认的客户持有另一有效证件号码, 请先办理号码变更",
+        "the customer who was confirmed holds another valid number: change that first",
+    ),
     "ECIF-4101": ("客户不可销户", "the customer can't be closed"),
     "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
     "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),

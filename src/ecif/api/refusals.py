@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
-from ecif.api.existing import found_view
+from ecif.api.existing import fault_view, found_view
 from ecif.api.problems import Problem, problem_of
 from ecif.domain.existence import Existence
 from ecif.services.answers import IdempotencyConflict
@@ -17,9 +17,10 @@ from ecif.services.maintenance import (
     ChannelTooWeak,
     CloseBlocked,
     EvidenceMissing,
+    PatchUnusable,
     VersionConflict,
 )
-from ecif.services.opening import OpeningIncomplete, OpeningRefused
+from ecif.services.opening import OpeningIncomplete, OpeningRefused, SourceKeyTaken, VerdictContradicted
 from ecif.services.past import NothingKnown, TooManyRecords
 from ecif.services.source_records import SourceRecordNotFound
 
@@ -35,6 +36,9 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     ChangeRequestStale: ("ECIF-2012", 409),
     OpeningIncomplete: ("ECIF-1013", 422),
     EvidenceMissing: ("ECIF-1014", 422),
+    PatchUnusable: ("ECIF-1001", 422),
+    SourceKeyTaken: ("ECIF-3008", 409),
+    VerdictContradicted: ("ECIF-3009", 409),
     CloseBlocked: ("ECIF-4101", 409),
     MakerIsChecker: ("ECIF-5005", 403),
     ChannelTooWeak: ("ECIF-5006", 403),
@@ -71,6 +75,8 @@ def _more(error: Exception) -> dict[str, Any]:
             return {"current_version": error.version}
         case OpeningIncomplete():
             return {"errors": [_missing(field) for field in error.fields]}
+        case PatchUnusable():
+            return {"errors": [fault_view(fault) | {"field": f"body.{fault.field}"} for fault in error.faults]}
         case EvidenceMissing():
             return {"errors": [_missing("evidence")]}
         case CloseBlocked():

@@ -36,17 +36,24 @@ class Together(Generic[Asked, Given]):
     Args:
         work: does what several ask for, in one transaction; the results are in their order.
         most: how many it takes along.
+        of_all: tells the errors that are nobody's own. Each alone would fail by them too, after as long a wait.
     """
 
-    def __init__(self, work: Callable[[Sequence[Asked]], Sequence[Given]], most: int) -> None:
-        self._work, self._most = work, most
+    def __init__(
+        self,
+        work: Callable[[Sequence[Asked]], Sequence[Given]],
+        most: int,
+        of_all: Callable[[BaseException], bool] = lambda _: False,
+    ) -> None:
+        self._work, self._most, self._of_all = work, most, of_all
         self._lock, self._line, self._led = Lock(), list[_Entry[Asked, Given]](), False
 
     def __call__(self, asked: Asked) -> Given:
         """The result of what is asked for, done alone or with others.
 
         Raises:
-            Exception: what the work raises; it is then done for each alone, so that nobody fails by another's fault.
+            Exception: what the work raises; it is then done for each alone, so that nobody fails by another's fault,
+                unless it fails for all.
         """
         entry = _Entry[Asked, Given](asked)
         with self._lock:
@@ -78,7 +85,7 @@ class Together(Generic[Asked, Given]):
                 entry.outcome = given
         except BaseException as error:
             for entry in batch:
-                if len(batch) == 1:
+                if len(batch) == 1 or self._of_all(error):
                     entry.outcome = error
                 else:
                     self._carry_out([entry])

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+
+from ecif.domain.identifier_kinds import KINDS, NumberSpace
+from ecif.domain.identifiers import NormalIdentifier, Validity
+from ecif.domain.normal import normal_identifier
+from ecif.domain.records import Identifier, PartyRecord, PartyType
 
 
 class Mode(StrEnum):
@@ -55,3 +61,37 @@ WHAT_TO_DO: Mapping[Existence, tuple[str, str]] = {
     Existence.PLACEHOLDER_ID: ("证件号码为占位值, 不得开立", "the number is a placeholder: refuse to open"),
 }
 """What the caller has to do, in Chinese and English."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a value that was given: where it stands, and a stable code. ``stops`` ends the check."""
+
+    field: str
+    rule: str
+    stops: Existence | None = None
+
+
+def number_faults(record: PartyRecord) -> Iterator[Fault]:
+    """What is wrong with the identity numbers that somebody states of a party, or had to be put right."""
+    held: dict[NumberSpace, str] = {}
+    for n, given in enumerate(record.identifiers):
+        found = normal_identifier(record, given)
+        first = held.setdefault(found.space, found.number) if found.is_strong else found.number
+        fault = _fault(record, given, found) if first == found.number else ("number", "SECOND_NUMBER", _WRONG)
+        if fault:
+            place, rule, stops = fault
+            yield Fault(f"identifiers.{n}.{place}", rule, stops)
+
+
+_WRONG = Existence.INVALID_ID
+
+
+def _fault(record: PartyRecord, given: Identifier, found: NormalIdentifier) -> tuple[str, str, Existence | None] | None:
+    if given.kind and KINDS[given.kind].person is not (record.party_type is PartyType.PERSON):
+        return "kind", "KIND_OF_OTHER_PARTY_TYPE", _WRONG
+    if found.validity in (Validity.PLACEHOLDER, Validity.MISSING):
+        return "number", "PLACEHOLDER", Existence.PLACEHOLDER_ID
+    if found.validity in (Validity.INVALID, Validity.MASKED):
+        return "number", found.reason or found.validity.value, _WRONG
+    return ("number", found.reason, None) if found.reason else None

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import orjson
 
 from ecif.domain.company_names import normalize_company_name
+from ecif.domain.days import bank_day
 from ecif.domain.names import normalize_person_name
 from ecif.domain.normal import (
     identity_birth,
     identity_gender,
-    normal_identifier,
     normal_identifiers,
     normal_phones,
 )
 from ecif.domain.phones import normalize_email
 from ecif.domain.placeholders import is_placeholder_address, is_placeholder_employer, is_placeholder_name
 from ecif.domain.records import AccountStatus, PartyRecord, PartyType, RecordStatus
-from ecif.domain.survivorship import POLICIES, POLICY_VERSION, Candidate, Origin, survive, union
+from ecif.domain.survivorship import POLICIES, POLICY_VERSION, Candidate, Origin, Rule, survive, union
 
 Entry = tuple[tuple[str, ...], dict[str, Any], Origin]
+Origins = Callable[[str], Origin]
+"""The origin of each field of a record."""
+Numbers = Collection[tuple[str, str]]
+"""Identity numbers with their spaces."""
 
 
 def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
@@ -32,21 +36,23 @@ def golden_record(customer_no: str, records: Sequence[PartyRecord]) -> bytes:
         records: the party's live source records, at least one, in any order.
     """
     everyone = sorted(records, key=lambda r: (r.system, r.key))
-    ordered = [r for r in everyone if r.status is not RecordStatus.ENDED] or everyone
-    said = [(record, Origin(record.system, record.key, record.business_time)) for record in ordered]
+    live = [r for r in everyone if r.status is not RecordStatus.ENDED]
+    ordered = live if _relationships(live) else everyone
+    said = [(record, _origins(record)) for record in ordered]
+    replaced = _replaced(ordered)
     document = {
         "customer_no": customer_no,
-        "party_type": ordered[0].party_type.value,
+        "party_type": (_relationships(ordered) or ordered)[0].party_type.value,
         **_standing(ordered),
         "policy_version": POLICY_VERSION,
-        "fields": _fields(said),
+        "fields": (fields := _fields(said, replaced)),
         "identifiers": _current_first(
-            union(e for record, origin in said for e in _identifiers(record, origin)), ordered
+            union(e for record, origins in said for e in _identifiers(record, origins("identifiers"))), replaced
         ),
-        "aliases": union(e for record, origin in said for e in _aliases(record, origin)),
-        "phones": union(e for record, origin in said for e in _phones(record, origin)),
-        "addresses": union(e for record, origin in said for e in _addresses(record, origin)),
-        "emails": union(e for record, origin in said for e in _emails(record, origin)),
+        "aliases": union(e for record, origins in said for e in _aliases(record, origins, fields.get("name"))),
+        "phones": union(e for record, origins in said for e in _phones(record, origins("phones"))),
+        "addresses": union(e for record, origins in said for e in _addresses(record, origins("addresses"))),
+        "emails": union(e for record, origins in said for e in _emails(record, origins("emails"))),
         "legal_entities": sorted({r.legal_entity for r in ordered if r.legal_entity}),
         "branches": sorted({r.branch for r in ordered if r.branch}),
         "source_records": len(ordered),
@@ -60,23 +66,35 @@ def merged_record(customer_no: str, party_type: str, survivor: str) -> bytes:
     return orjson.dumps(body)
 
 
+def _relationships(records: Sequence[PartyRecord]) -> list[PartyRecord]:
+    """The records that keep a relationship; what was only written onto a known customer keeps none."""
+    return [r for r in records if r.opened_on or not r.same_as]
+
+
+def _origins(record: PartyRecord) -> Origins:
+    whole = Origin(record.system, record.key, record.business_time)
+    apart = {field: Origin(record.system, record.key, at) for field, at in record.said_at}
+    return lambda field: apart.get(field, whole)
+
+
 def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     """ACTIVE while any system keeps an open relationship, CLOSED when all have ended, unless somebody decided otherwise.
 
     A customer who was closed is open again with an open account, or with a relationship begun after that day. One who was
     reactivated stays so until all relationships have ended since.
     """
-    kept = [r for r in records if r.opened_on or not r.same_as] or records
-    closed_on = max(r.business_time for r in kept).date()
+    kept = _relationships(records) or records
+    closed_on = bank_day(max(r.business_time for r in kept))
     decided = [r for r in records if r.customer_status]
-    decision = max(decided, key=lambda r: (r.business_time, r.system, r.key), default=None)
+    decision = max(decided, key=lambda r: (r.when("customer_status"), r.system, r.key), default=None)
     if decision is None:
         active = any(r.status is RecordStatus.ACTIVE for r in kept)
     elif decision.customer_status is RecordStatus.CLOSED:
-        closed_on = decision.business_time.date()
+        closed_on = decision.customer_status_on or bank_day(decision.when("customer_status"))
         active = any(_reopens(r, closed_on) for r in kept if r is not decision)
     else:
-        active = any(r.status is RecordStatus.ACTIVE or r.business_time <= decision.business_time for r in kept)
+        at = decision.when("customer_status")
+        active = any(r.status is RecordStatus.ACTIVE or r.business_time <= at for r in kept)
     status = RecordStatus.ACTIVE if active else RecordStatus.CLOSED
     return {"status": status.value, "closed_on": None if active else closed_on.isoformat()}
 
@@ -87,22 +105,23 @@ def _reopens(record: PartyRecord, closed_on: date) -> bool:
     return record.status is RecordStatus.ACTIVE and (open_account or begun)
 
 
-def _fields(said: Sequence[tuple[PartyRecord, Origin]]) -> dict[str, Any]:
+def _fields(said: Sequence[tuple[PartyRecord, Origins]], replaced: Numbers) -> dict[str, Any]:
     candidates: dict[str, list[Candidate]] = {field: [] for field in POLICIES}
-    for record, origin in said:
-        for field, value, quality in _values(record):
-            candidates[field].append(Candidate(value, origin, quality))
+    for record, origins in said:
+        for field, value, quality in _values(record, replaced):
+            inside = POLICIES[field].rule is Rule.DERIVED and quality == 0
+            candidates[field].append(Candidate(value, origins("identifiers" if inside else field), quality))
     survived = ((field, survive(field, found)) for field, found in candidates.items())
     return {field: winner for field, winner in survived if winner}
 
 
-def _values(record: PartyRecord) -> Iterator[tuple[str, Any, int]]:
+def _values(record: PartyRecord, replaced: Numbers) -> Iterator[tuple[str, Any, int]]:
     """The record's usable values of the single-valued fields, each with its quality (0 is best)."""
     if record.name and not is_placeholder_name(record.name):
-        yield "name", *_name(record)
+        yield "name", *shown_name(record)
     if record.latin_name and not is_placeholder_name(record.latin_name):
         yield "latin_name", record.latin_name, 0
-    yield from _derived(record)
+    yield from _derived(record, replaced)
     if record.employer and not is_placeholder_employer(record.employer):
         yield "employer", record.employer, 0
     for field in ("nationality", "occupation", "education", "marital_status"):
@@ -117,7 +136,7 @@ def _values(record: PartyRecord) -> Iterator[tuple[str, Any, int]]:
             yield "open_branch", record.branch, 0
 
 
-def _name(record: PartyRecord) -> tuple[str, int]:
+def shown_name(record: PartyRecord) -> tuple[str, int]:
     """The name in normal form, and whether a part of it is hidden (1) or its holder is not one person (2)."""
     if record.party_type is PartyType.ORGANIZATION:
         company = normalize_company_name(record.name)
@@ -128,8 +147,9 @@ def _name(record: PartyRecord) -> tuple[str, int]:
     return person.text, 1 if person.wildcards else 0
 
 
-def _derived(record: PartyRecord) -> Iterator[tuple[str, Any, int]]:
-    strong = tuple(n.number for given, n in normal_identifiers(record) if n.is_strong and not given.replaced)
+def _derived(record: PartyRecord, replaced: Numbers) -> Iterator[tuple[str, Any, int]]:
+    numbers = (n for _, n in normal_identifiers(record) if n.is_strong)
+    strong = tuple(n.number for n in numbers if (n.space.value, n.number) not in replaced)
     person = record.party_type is PartyType.PERSON
     born = identity_birth(record, strong if person else ())
     if born:
@@ -154,24 +174,28 @@ def _identifiers(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
         yield (normal.space.value, normal.number), value, origin
 
 
-def _current_first(identifiers: list[dict[str, Any]], records: Iterable[PartyRecord]) -> list[dict[str, Any]]:
-    """Marks replaced numbers and puts them last. A file that repeats an old number does not make it the current one."""
-    replaced = {
-        (normal.space, normal.number)
-        for record in records
-        for given in record.identifiers
-        if given.replaced and (normal := normal_identifier(record, given))
-    }
+def _replaced(records: Sequence[PartyRecord]) -> Numbers:
+    """The numbers whose place others have taken. What says of no number that it was replaced decides nothing: a file that
+    repeats an old number does not make it the current one."""
+    changes = [r for r in records if any(given.replaced for given in r.identifiers)]
+    newest: dict[tuple[str, str], bool] = {}
+    for record in sorted(changes, key=lambda r: (r.when("identifiers"), r.system, r.key)):
+        newest.update(((n.space.value, n.number), given.replaced) for given, n in normal_identifiers(record))
+    return {number for number, replaced in newest.items() if replaced}
+
+
+def _current_first(identifiers: list[dict[str, Any]], replaced: Numbers) -> list[dict[str, Any]]:
+    """Marks replaced numbers and puts them last."""
     for entry in identifiers:
         entry["replaced"] = (entry["space"], entry["number"]) in replaced
     return sorted(identifiers, key=lambda entry: entry["replaced"])
 
 
-def _aliases(record: PartyRecord, origin: Origin) -> Iterator[Entry]:
-    former = (("FORMER", name) for name in record.former_names)
+def _aliases(record: PartyRecord, origins: Origins, shown: Mapping[str, Any] | None) -> Iterator[Entry]:
+    former = (("FORMER", name) for name in record.former_names if not shown or name != shown["value"])
     for kind, name in (("NAME", record.name), ("LATIN", record.latin_name), *former):
         if name and not is_placeholder_name(name):
-            yield (kind, name), {"kind": kind, "name": name}, origin
+            yield (kind, name), {"kind": kind, "name": name}, origins("latin_name" if kind == "LATIN" else "name")
 
 
 def _phones(record: PartyRecord, origin: Origin) -> Iterator[Entry]:

@@ -147,7 +147,9 @@ class PartyRecord:
         same_as: records of whose party this one speaks, because it was written onto a known customer (补录). It says
             nothing but what was changed.
         not_same_as: records of parties that, when it was written, were looked at and found to be others.
-        customer_status: a decision on the customer as a whole (客户销户, 激活), not on a relationship in one system.
+        customer_status: a decision on the customer as a whole (客户销户, 激活), not on a relationship in one system, taken
+            on the bank's day ``customer_status_on``.
+        said_at: the fields that were said at other times than ``business_time``, in a record that is written bit by bit.
     """
 
     system: str
@@ -176,9 +178,15 @@ class PartyRecord:
     opened_on: date | None = None
     status: RecordStatus = RecordStatus.ACTIVE
     customer_status: RecordStatus | None = None
+    customer_status_on: date | None = None
     same_as: tuple[RecordName, ...] = ()
     not_same_as: tuple[RecordName, ...] = ()
+    said_at: tuple[tuple[str, datetime], ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    def when(self, field: str) -> datetime:
+        """The business time at which a field was said."""
+        return dict(self.said_at).get(field, self.business_time)
 
 
 @dataclass(frozen=True, slots=True)

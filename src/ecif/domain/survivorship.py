@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-POLICY_VERSION = "2026.11-2"
+POLICY_VERSION = "2026.11-3"
 
 SOURCE_PRIORITY: tuple[str, ...] = ("counter", "core", "loan", "card", "ebank")
 """Trust order of the systems where nothing else decides: what a clerk took from the document before him, then the deposit

@@ -168,9 +168,10 @@ def _mask_fits(m: str, n: str) -> bool:
 
 
 def name(a: Features, b: Features, shared: Shared) -> Comparison:
-    """Names, former ones too: one who was renamed is told by his old name under an equal number, never by it alone."""
+    """Names, former ones too: one who was renamed is told by his old name under an equal number, never by it alone; and so is
+    one of whom nothing but his new number was written down, by the name he had then."""
     found = _present_names(a, b)
-    renamed = found.level in (Level.DIFFERENT, Level.NEAR) and (a.former_names or b.former_names)
+    renamed = found.level <= Level.NEAR and (a.former_names or b.former_names)
     if renamed and (_was_called(a, b) or _was_called(b, a)):
         return Comparison(Field.NAME, Level.PARTIAL, "FORMER_NAME")
     return found

@@ -67,16 +67,21 @@ def decide(a: Features, b: Features, shared: Shared = NOTHING_SHARED) -> Decisio
     Args:
         shared: values that parties of several names hold, and of how many names.
     """
-    if a.party_type is not b.party_type:
-        return Decision(Outcome.SEPARATE, "N4", "PARTY_TYPE", 0, ())
-    pair, quarantined = _Pair(a, b, shared), a.quarantined or b.quarantined
+    pair, apart = _Pair(a, b, shared), _apart(a, b)
     for rule in RULES_OF[a.party_type]:
-        if quarantined and Field.STATED not in rule.needs:
-            return Decision(Outcome.SEPARATE, "N4", "QUARANTINED", 0, ())
+        if apart and Field.STATED not in rule.needs:
+            return Decision(Outcome.SEPARATE, "N4", apart, 0, ())
         if pair.holds(rule):
             known = pair.all() if rule.outcome is Outcome.REVIEW else tuple(pair.done.values())
             return Decision(rule.outcome, rule.level, rule.id, rule.tier, known)
     return Decision(Outcome.SEPARATE, "M7", SEPARATE_BY_DEFAULT, 0, tuple(pair.done.values()))
+
+
+def _apart(a: Features, b: Features) -> str:
+    """Why no fact makes these one, but only what was said of them."""
+    if a.party_type is not b.party_type:
+        return "PARTY_TYPE"
+    return "QUARANTINED" if a.quarantined or b.quarantined else ""
 
 
 def compare(a: Features, b: Features, shared: Shared = NOTHING_SHARED) -> tuple[Comparison, ...]:

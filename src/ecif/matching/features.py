@@ -147,16 +147,15 @@ def _by_class(numbers: Iterable[tuple[Identifier, NormalIdentifier]]) -> dict[st
     for given, number in numbers:
         name = _class_of(number)
         if given.replaced:
-            classes["replaced"].update({_spaced(number)} if name == "strong" else ())
-            continue
+            name = "replaced" if name == "strong" else ""
         if name:
             classes[name].add(_spaced(number))
-        if number.reason == "UPGRADED_15":
+        if number.reason == "UPGRADED_15" and not given.replaced:
             classes["unchecked"].add(_spaced(number))
-        if name == "strong" and number.space is NumberSpace.USCC:
+        if number.is_strong and number.space is NumberSpace.USCC:
             code = org_code_of_uscc(number.number)
             if code:
-                classes["strong"].add(f"{NumberSpace.ORG_CODE.value}:{code}")
+                classes[name].add(f"{NumberSpace.ORG_CODE.value}:{code}")
     return {name: tuple(sorted(values)) for name, values in classes.items()}
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ecif.domain.records import PartyType
 from ecif.matching.types import Field, Level, Outcome
 
-POLICY_VERSION = "2026.11-4"
+POLICY_VERSION = "2026.11-5"
 
 SAME = frozenset({Level.EQUAL})
 AGREES = frozenset({Level.EQUAL, Level.VARIANT, Level.PARTIAL})
@@ -59,6 +59,8 @@ AUTO, REVIEW, SEPARATE = Outcome.AUTO, Outcome.REVIEW, Outcome.SEPARATE
 # fmt: off
 _ROWS = (
     # What was said when one of the two was written down
+    _rule("SAID-OTHER-ID", PERSON, REVIEW, "N0", "曾确认并非同一人, 现证件同号 said not to be the same, but now under one number", stated=CONFLICT, identifier=SAME),
+    _rule("SAID-OTHER-ID", ORGANIZATION, REVIEW, "N0", "曾确认并非同一机构, 现代码相同 said not to be the same, but now under one code", stated=CONFLICT, identifier=SAME),
     _rule("SAID-OTHER", PERSON, SEPARATE, "N0", "开户时已确认并非同一人 said not to be the same when it was opened", stated=CONFLICT),
     _rule("SAID-OTHER", ORGANIZATION, SEPARATE, "N0", "开户时已确认并非同一机构 said not to be the same when it was opened", stated=CONFLICT),
     _rule("SAID", PERSON, AUTO, SAID, "在该客户名下补录 written onto this customer", stated=SAME),

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 from ecif.domain.channels import Channel
+from ecif.domain.days import bank_day
 from ecif.matching.keys import Key
 
 
@@ -66,6 +67,11 @@ class Context:
     call: Call | None = None
     cause: Cause | None = None
     causes: Mapping[int, Cause] = field(default_factory=dict)
+
+    @property
+    def day(self) -> date:
+        """The business day (业务日期): the call's, or that of the clock where the bank is."""
+        return (self.call and self.call.business_date) or bank_day(self.now)
 
     def cause_of(self, records: Iterable[int]) -> Cause | None:
         """What a change of the party of these records is put down to."""

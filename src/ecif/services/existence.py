@@ -7,22 +7,21 @@ itself it guarantees nothing: opening repeats it in its own transaction, under c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from ecif.domain.existence import Existence, Mode
-from ecif.domain.identifier_kinds import KINDS
-from ecif.domain.identifiers import Validity
+from ecif.domain.existence import Existence, Fault, Mode, number_faults
 from ecif.domain.normal import normal_identifier
-from ecif.domain.records import PartyRecord, PartyType, RecordName
+from ecif.domain.records import PartyRecord, RecordName
+from ecif.matching.comparators import NAMES_MAX
 from ecif.matching.decision import compare, decide, score
 from ecif.matching.features import Features, features_of, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
-from ecif.matching.types import Comparison, Decision, Outcome
-from ecif.services.candidates import shared_values, strong_keys_of
+from ecif.matching.types import Comparison, Decision, Field, Level, Outcome
+from ecif.services.candidates import OVERFLOW, shared_values, strong_keys_of
 from ecif.services.context import Context
 from ecif.services.rows import Reads, query
 
@@ -38,23 +37,15 @@ _HITS = (
     " JOIN record_features f ON f.record_id = k.record_id JOIN source_record r ON r.id = k.record_id"
     " JOIN link l ON l.record_id = k.record_id AND l.ended_at IS NULL"
 )
-_SEEN = (
-    "SELECT p.customer_no, p.version, p.anchor_id, g.document,"
+_SEEN = (  # who was merged since his records were found is seen as his survivor
+    "SELECT h.customer_no AS hit_no, p.customer_no, p.version, p.anchor_id, g.document,"
     " ARRAY(SELECT m.customer_no || ':' || m.anchor_id FROM party m WHERE m.merged_into = p.customer_no) AS merged,"
     " ARRAY(SELECT a.kind FROM link l JOIN account a ON a.record_id = l.record_id WHERE l.customer_no = p.customer_no"
     f" AND l.ended_at IS NULL AND a.status <> 'CLOSED' LIMIT {ACCOUNTS_MAX}) AS accounts"
-    " FROM party p JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
-    " WHERE p.customer_no = ANY(%(nos)b::text[]) ORDER BY p.customer_no"
+    " FROM party h JOIN party p ON p.customer_no = coalesce(h.merged_into, h.customer_no)"
+    " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
+    " WHERE h.customer_no = ANY(%(nos)b::text[]) ORDER BY p.customer_no"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a number that was asked for: where it stands, and a stable code. ``stops`` ends the check."""
-
-    field: str
-    rule: str
-    stops: Existence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +85,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """检查结果. ``customer`` is the one meant, ``candidates`` those who may be, ``more`` how many of them are not listed."""
+    """检查结果. ``customer`` is the one meant, ``candidates`` those who may be, ``more`` how many of them are not listed.
+
+    ``taken``: the record's own name stands for somebody else.
+    """
 
     result: Existence
     customer: Seen | None = None
     candidates: tuple[Seen, ...] = ()
     more: int = 0
     faults: tuple[Fault, ...] = ()
+    taken: bool = False
 
 
 @dataclass(slots=True)
@@ -112,73 +107,103 @@ class _Hit:
 
 def check(session: Reads, context: Context, record: PartyRecord, mode: Mode) -> Found:
     """Whether the party that ``record`` describes is a customer (behaviour 5.3). Reads only."""
-    faults = tuple(_faults(record))
-    stops = [fault.stops for fault in faults if fault.stops]
-    if stops and mode is not Mode.DISPLAY:
-        first = Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else stops[0]
-        return Found(first, faults=faults)
+    faults = tuple(number_faults(record))
+    if mode is not Mode.DISPLAY and (stopped := _stopped(faults)):
+        return stopped
     asked = features_of(record)
-    hits = _hits(session, context, asked, mode)
-    decisions = _decide(session, context, asked, hits)
-    result, ranks = _meant(_ranks(asked, hits, decisions))
-    seen = _look(session, asked, hits, decisions, ranks)
-    if result is not Existence.EXISTS:
-        candidates = tuple(sorted(seen, key=lambda s: (-s.score, s.customer_no)))
-        return Found(result, candidates=candidates, more=len(ranks) - len(seen), faults=faults)
-    (customer,) = seen
-    moved = customer.merged and not customer.anchored
-    result = Existence.EXISTS_CLOSED if customer.closed else Existence.EXISTS_REDIRECTED if moved else result
-    return Found(result, customer, faults=faults)
+    blocks = _blocks(session, context, asked, mode)
+    hits = _hits(asked, blocks)
+    shared = _shared(session, context, asked, blocks, hits)
+    faults += tuple(_crowded(record, shared))
+    if mode is not Mode.DISPLAY and (stopped := _stopped(faults)):
+        return stopped
+    decisions = {record_id: decide(asked, hit.features, shared) for record_id, hit in hits.items()}
+    return replace(_found(session, asked, hits, decisions), faults=faults)
 
 
-def _faults(record: PartyRecord) -> Iterator[Fault]:
-    person = record.party_type is PartyType.PERSON
-    for n, given in enumerate(record.identifiers):
-        place, found = f"identifiers.{n}.number", normal_identifier(record, given)
-        if given.kind and KINDS[given.kind].person is not person:
-            yield Fault(f"identifiers.{n}.kind", "KIND_OF_OTHER_PARTY_TYPE", Existence.INVALID_ID)
-        elif found.validity in (Validity.PLACEHOLDER, Validity.MISSING):
-            yield Fault(place, "PLACEHOLDER", Existence.PLACEHOLDER_ID)
-        elif found.validity in (Validity.INVALID, Validity.MASKED):
-            yield Fault(place, found.reason or found.validity.value, Existence.INVALID_ID)
-        elif found.validity is Validity.DOUBTFUL or found.reason:
-            yield Fault(place, found.reason)
+def _stopped(faults: Collection[Fault]) -> Found | None:
+    stops = [fault.stops for fault in faults if fault.stops]
+    if not stops:
+        return None
+    first = Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else stops[0]
+    return Found(first, faults=tuple(faults))
 
 
-def _hits(session: Reads, context: Context, asked: Features, mode: Mode) -> dict[int, _Hit]:
-    """The records under the asked one's keys, but for keys under which too many stand."""
+Blocks = Mapping[Key, list[Any]]
+
+
+def _blocks(session: Reads, context: Context, asked: Features, mode: Mode) -> Blocks:
+    """The records under the asked one's keys; of a key under which too many stand, one more than tell anything."""
     kinds = {KeyKind.IDENTIFIER, KeyKind.RECORD} if mode is Mode.LOOKUP else BLOCKS.keys()
     keys = [key for key in match_keys(asked) if key[0] in kinds]
     blocks: dict[Key, list[Any]] = defaultdict(list)
     caps = [BLOCKS[kind].rows_max + 1 for kind, _ in keys]
     for row in query(session, _HITS, digests=[context.digests.of(key) for key in keys], caps=caps):
         blocks[keys[row.n - 1]].append(row)
+    return blocks
+
+
+def _overflows(key: Key, rows: Collection[Any]) -> bool:
+    return len(rows) > BLOCKS[key[0]].rows_max
+
+
+def _hits(asked: Features, blocks: Blocks) -> dict[int, _Hit]:
     return {
         row.record_id: _Hit((row.system, row.key), load_features(row.document), row.customer_no)
         for key, rows in blocks.items()
-        if len(rows) <= BLOCKS[key[0]].rows_max
+        if not _overflows(key, rows)
         for row in rows
         if asked.masked or row.kind != KeyKind.WHOLE_NUMBER
     }
 
 
-def _decide(session: Reads, context: Context, asked: Features, hits: Mapping[int, _Hit]) -> dict[int, Decision]:
-    shared: dict[str, int] = {}
-    if hits:
+def _shared(
+    session: Reads, context: Context, asked: Features, blocks: Blocks, hits: Mapping[int, _Hit]
+) -> dict[str, int]:
+    shared = {key[1]: OVERFLOW for key, rows in blocks.items() if _overflows(key, rows)}
+    if blocks:
         keys = match_keys(asked) | strong_keys_of(hit.features for hit in hits.values())
         shared_values(session, context, keys, shared)
-    return {record_id: decide(asked, hit.features, shared) for record_id, hit in hits.items()}
+    return shared
+
+
+def _crowded(record: PartyRecord, shared: Mapping[str, int]) -> Iterator[Fault]:
+    """Numbers of so many that they are taken for placeholders: who holds one cannot be told by it."""
+    for n, given in enumerate(record.identifiers):
+        found = normal_identifier(record, given)
+        if shared.get(f"{found.space.value}:{found.number}", 1) > NAMES_MAX:
+            yield Fault(f"identifiers.{n}.number", "SHARED", Existence.PLACEHOLDER_ID)
+
+
+def _found(session: Reads, asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision]) -> Found:
+    result, ranks = _meant(_ranks(asked, hits, decisions))
+    seen = _look(session, asked, hits, decisions, ranks)
+    taken = any(hit.features.name == asked.name and not _agrees(asked, hit.features) for hit in hits.values())
+    if result is not Existence.EXISTS:
+        candidates = tuple(sorted(seen, key=lambda s: (-s.score, s.customer_no)))
+        return Found(result, candidates=candidates, more=len(ranks) - len(seen), taken=taken)
+    (customer,) = seen
+    moved = customer.merged and not customer.anchored
+    result = Existence.EXISTS_CLOSED if customer.closed else Existence.EXISTS_REDIRECTED if moved else result
+    return Found(result, customer, taken=taken)
+
+
+def _agrees(asked: Features, stored: Features) -> bool:
+    """Whether a record that bears the asked one's name says nothing against it."""
+    levels = {c.field: c.level for c in compare(asked, stored)}
+    return levels[Field.NAME] >= Level.PARTIAL and levels[Field.IDENTIFIER] is not Level.DIFFERENT
 
 
 _SAME_NUMBER = frozenset({"M0", "M1"})
-_OTHER_NAME = "M2"
+_OTHER_NAME = frozenset({"M2", "N4"})
+"""One number under two names, of a head office and its branch too."""
 
 
 def _rank(decision: Decision) -> int:
     """0 is the party meant, 1 its number under another name, 2 and 3 a party that may be meant, 4 another."""
     if decision.outcome is Outcome.SEPARATE:
         return 4
-    if decision.level == _OTHER_NAME:
+    if decision.level in _OTHER_NAME:
         return 1
     if decision.outcome is Outcome.AUTO:
         return 0 if decision.level in _SAME_NUMBER else 2
@@ -192,7 +217,8 @@ Ranks = dict[str, tuple[int, int]]
 def _ranks(asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision]) -> Ranks:
     ranks: Ranks = {}
     for record_id, hit in hits.items():
-        rank = 0 if hit.features.name == asked.name else _rank(decisions[record_id])
+        again = hit.features.name == asked.name and _agrees(asked, hit.features)
+        rank = 0 if again else _rank(decisions[record_id])
         if rank < 4:
             ranks[hit.customer_no] = min(ranks.get(hit.customer_no, (4, 0)), (rank, record_id))
     return ranks
@@ -214,11 +240,11 @@ def _look(
     """The customers of these ranks, the strongest ones, with what an answer tells of them."""
     chosen = dict(sorted(ranks.items(), key=lambda item: (item[1][0], item[0]))[:CANDIDATES_MAX])
     rows = query(session, _SEEN, nos=list(chosen)) if chosen else []
-    return [_seen(row, chosen[row.customer_no][1], asked, hits, decisions) for row in rows]
+    return [_seen(row, chosen[row.hit_no][1], asked, hits, decisions) for row in rows]
 
 
 def _seen(row: Any, best: int, asked: Features, hits: Mapping[int, _Hit], decisions: Mapping[int, Decision]) -> Seen:
-    own = {i for i, hit in hits.items() if hit.customer_no == row.customer_no and _rank(decisions[i]) < 4} | {best}
+    own = {i for i, hit in hits.items() if hit.customer_no == row.hit_no and _rank(decisions[i]) < 4} | {best}
     anchors = {int(anchor): no for no, _, anchor in (entry.partition(":") for entry in row.merged)}
     return Seen(
         row.customer_no,

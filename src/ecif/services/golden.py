@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy.orm import Session
 
+from ecif.domain.days import TICK
 from ecif.domain.document_life import dated
 from ecif.domain.documents import content_hash, load_record
 from ecif.domain.events import EventType, change_data, event_type
@@ -21,10 +22,6 @@ from ecif.services.assignment import Assignment, PartyRow
 from ecif.services.context import Context
 from ecif.services.events import event_row, insert_events
 from ecif.services.rows import insert_rows, query, update_rows
-
-TICK = timedelta(microseconds=1)
-"""By so much at least a version of a customer is recorded later than the one before it, also where the transaction that
-began first ended last."""
 
 _DOCUMENTS = "SELECT id, document FROM source_record WHERE id = ANY(%(ids)b::bigint[])"
 _CURRENT = (
@@ -52,27 +49,39 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
     events: list[tuple[Any, ...]] = []
     golden: list[tuple[Any, ...]] = []
     after = {no: orjson.loads(document) for no, document in (changed | merged).items()}
-    at = max([context.now, *(parties[no].updated_at + TICK for no in after)])  # one time for all that changes together
+    # One time for all that changes together, later than the versions before also where what began first ends last
+    at = max([context.now, *(parties[no].updated_at + TICK for no in after)])
     context = replace(context, now=at)
     for no, document in (changed | merged).items():
         party, body = parties[no], after[no]
-        version, seq, survivor = party.version + 1, party.event_seq + 1, body.get("merged_into")
+        version, seq, survivor = _next_version(assignment, no), party.event_seq + 1, body.get("merged_into")
         golden.append((no, version, document.decode(), at))
         rows.append((no, body["party_type"], body["status"], survivor, version, seq, content_hash(document), at))
         cause = context.cause_of(assignment.members.get(survivor or no, ()))
-        events.append(event_row(replace(context, cause=cause), no, seq, *_told(party, before.get(no), body, at)))
+        events.append(
+            event_row(replace(context, cause=cause), no, seq, *_told(party, version, before.get(no), body, at))
+        )
     _write(session, context, rows, golden, events)
     documents_life.keep(session, *({no: dated(body) for no, body in bodies.items()} for bodies in (before, after)))
     return len(changed)
 
 
+def _next_version(assignment: Assignment, no: str) -> int:
+    """Later than all that was ever answered under this number, or under one that is merged into it now: so what somebody has
+    seen of another customer is never taken for this one's newest version."""
+    parties = assignment.parties
+    leads_here = [no, *(loser for loser, survivor in assignment.merged.items() if survivor == no)]
+    led_to = (parties[n].merged_into for n in leads_here)
+    return 1 + max(parties[n].version for n in (*leads_here, *led_to) if n in parties)
+
+
 def _told(
-    party: PartyRow, before: dict[str, Any] | None, body: dict[str, Any], at: datetime
+    party: PartyRow, version: int, before: dict[str, Any] | None, body: dict[str, Any], at: datetime
 ) -> tuple[EventType, dict[str, Any]]:
     """The type of the event that tells a new version, and its data."""
     if "merged_into" in body:
         return EventType.MERGED, {"survivor": body["merged_into"]}
-    data = change_data(party.version + 1, before, body, at)
+    data = change_data(version, before, body, at)
     kind = event_type(
         new=party.new,
         revived=party.merged_into is not None,

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.channels import CHANNELS, Channel, system_of
+from ecif.domain.days import TICK
 from ecif.domain.documents import load_record
+from ecif.domain.existence import Fault
 from ecif.domain.field_groups import FIELD_GROUPS, FieldGroup
-from ecif.domain.patches import LISTS, apply, news, said, value_in
+from ecif.domain.patches import LISTS, apply, news, restated, said, unusable, value_in
 from ecif.domain.records import PartyRecord, PartyType, RecordStatus
 from ecif.matching.keys import KeyKind
 from ecif.services.candidates import claim
@@ -31,13 +33,13 @@ from ecif.services.source_records import places
 
 OWN_KEY = "ecif:"
 """Keys of records that channels write here begin with this; no source system may use it."""
-_TICK = timedelta(microseconds=1)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 _KNOWN = (
     "SELECT s.customer_no, s.party_type, s.version, g.document, a.system, a.key,"
     " (SELECT r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = s.customer_no"
     " AND l.ended_at IS NULL AND r.system = %(system)b AND starts_with(r.key, %(own)b)"
+    " AND (r.id = s.anchor_id OR r.key = %(own)b || s.customer_no)"
     " ORDER BY r.business_time DESC, r.key LIMIT 1) AS own"
     " FROM party p JOIN party s ON s.customer_no = coalesce(p.merged_into, p.customer_no)"
     " JOIN golden_record g ON g.customer_no = s.customer_no AND g.version = s.version"
@@ -68,6 +70,14 @@ class ChannelTooWeak(Exception):
     """This channel may not change the phone that authenticates a customer."""
 
 
+class PatchUnusable(Exception):
+    """Values that could never be shown, so that saying them would only take away what was there; ``faults`` says which."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(*(fault.rule for fault in faults))
+        self.faults = faults
+
+
 class EvidenceMissing(Exception):
     """A change of key identity has to name its evidence."""
 
@@ -88,7 +98,8 @@ class CloseBlocked(Exception):
 class Known:
     """A customer as a change finds him: number asked for and live one, golden record, and the channel's own record.
 
-    ``record`` is dated to be the newest version of itself.
+    ``record`` is the one that the number was issued for, or that was written onto it: one that came with a merge leaves with
+    it. ``at`` is later than whatever it says.
     """
 
     requested_no: str
@@ -96,6 +107,7 @@ class Known:
     version: int
     golden: dict[str, Any] = field(repr=False)
     record: PartyRecord
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +151,8 @@ def known(session: Session, context: Context, no: str, channel: Channel, expecte
     blank = PartyRecord(
         system, f"{OWN_KEY}{row.customer_no}", PartyType(row.party_type), _NEVER, same_as=((row.system, row.key),)
     )
-    own = load_record(row.own) if row.own else blank
-    own = replace(own, business_time=max(context.now, own.business_time + _TICK))
-    return Known(no, row.customer_no, row.version, golden, own)
+    own = replace(load_record(row.own), party_type=blank.party_type) if row.own else blank
+    return Known(no, row.customer_no, row.version, golden, own, max(context.now, own.business_time + TICK))
 
 
 def change(
@@ -165,11 +176,15 @@ def change(
 
     Raises:
         CustomerNotFound, VersionConflict: see :func:`known`.
+        PatchUnusable: a placeholder, a mask, a wrong number.
         ChannelTooWeak: a phone, through a channel without strong authentication.
         EvidenceMissing: key identity is touched and no evidence named.
     """
     who = known(session, context, no, _channel(context), expected)
     patch = replace(patch, party_type=who.record.party_type, business_time=context.now)
+    faults = unusable(patch, fields)
+    if faults:
+        raise PatchUnusable(faults)
     touched = news(patch, fields, who.record, who.golden)
     if not touched:
         return Changed(no, who.customer_no, who.version, [], _not_applied(patch, fields, who.golden))
@@ -177,7 +192,7 @@ def change(
         raise ChannelTooWeak
     if any(FIELD_GROUPS[field] is FieldGroup.KEY_IDENTITY for field in touched):
         return _ask(session, context, who, patch, touched, reason, evidence)
-    record = apply(who.record, patch, touched, who.golden)
+    record = apply(who.record, patch, touched, who.golden, who.at)
     return _write(session, context, who, record, touched, action="CHANGE_CUSTOMER", reason=reason, evidence=evidence)
 
 
@@ -214,7 +229,7 @@ def approve(session: Session, context: Context, request_id: int, *, note: str = 
     if any(value_in(who.golden, field) != value for field, value in request.before.items()):
         raise ChangeRequestStale
     decide(session, context, request_id, RequestStatus.APPROVED, note)
-    record = apply(who.record, request.wanted, request.touched, who.golden)
+    record = apply(who.record, request.wanted, request.touched, who.golden, who.at)
     return _write(
         session, context, who, record, request.touched,
         action="APPROVE_CHANGE", reason=row.reason, evidence=row.evidence,
@@ -244,8 +259,6 @@ def _write(
 ) -> Changed:
     """Takes the channel's changed record in, and tells what of it the golden record shows."""
     context = log_change(session, context, action, reason=reason, evidence=evidence)
-    branch = context.call.branch if context.call else ""
-    record = replace(record, branch=branch or record.branch)
     result = ingest(session, context, [Delivery(record)])
     if result.before.get(who.customer_no) != who.version:  # somebody changed him since he was read
         raise VersionConflict(result.before.get(who.customer_no, who.version))
@@ -292,7 +305,7 @@ def close(session: Session, context: Context, no: str, *, expected: int | None, 
     }
     if any(blocks.values()):
         raise CloseBlocked({rule: n for rule, n in blocks.items() if n})
-    record = replace(who.record, customer_status=RecordStatus.CLOSED)
+    record = _decided(context, who, RecordStatus.CLOSED)
     return _write(session, context, who, record, (), action="CLOSE_CUSTOMER", reason=reason)
 
 
@@ -305,5 +318,10 @@ def reactivate(session: Session, context: Context, no: str, *, expected: int | N
     who = known(session, context, no, _channel(context), expected)
     if who.golden["status"] == RecordStatus.ACTIVE:
         return Changed(no, who.customer_no, who.version)
-    record = replace(who.record, customer_status=RecordStatus.ACTIVE)
+    record = _decided(context, who, RecordStatus.ACTIVE)
     return _write(session, context, who, record, (), action="REACTIVATE_CUSTOMER", reason=reason)
+
+
+def _decided(context: Context, who: Known, status: RecordStatus) -> PartyRecord:
+    record = restated(who.record, who.at, ("customer_status",))
+    return replace(record, customer_status=status, customer_status_on=context.day)

@@ -9,16 +9,19 @@ from datetime import date
 import orjson
 from sqlalchemy.orm import Session
 
-from ecif.domain.completeness import REQUIRED, Profile, lacks
+from ecif.domain.completeness import REQUIRED, Element, Profile, lacks
+from ecif.domain.days import bank_day
 from ecif.domain.existence import Existence, Mode
 from ecif.domain.golden import golden_record
+from ecif.domain.identifiers import Validity
+from ecif.domain.normal import normal_identifiers
 from ecif.domain.records import PartyRecord, PartyType, RelationType
 from ecif.matching.features import features_of
 from ecif.matching.keys import match_keys
 from ecif.services.candidates import claim
 from ecif.services.changes import log_change
 from ecif.services.context import Context
-from ecif.services.existence import Found, check
+from ecif.services.existence import Found, Seen, check
 from ecif.services.ingest import Delivery, ingest
 from ecif.services.source_records import places
 
@@ -40,6 +43,14 @@ class OpeningRefused(Exception):
     def __init__(self, found: Found, on: date) -> None:
         super().__init__(found.result.value)
         self.found, self.on = found, on
+
+
+class SourceKeyTaken(Exception):
+    """The channel's key stands for another customer already."""
+
+
+class VerdictContradicted(Exception):
+    """The customer who was confirmed to be the same holds another valid number: two people, or a number to be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +83,43 @@ def open_customer(
     Raises:
         OpeningIncomplete: the profile's elements are missing.
         OpeningRefused: the customer exists, may exist, or the number cannot be right.
+        SourceKeyTaken, VerdictContradicted: what was said cannot be.
     """
     missing = _missing(record, profile)
     if missing:
         raise OpeningIncomplete(missing)
-    claim(session, {context.digests.of(key) for key in match_keys(features_of(record))})
+    features = features_of(record)
+    claim(session, {context.digests.of(key) for key in match_keys(features)})
     found = check(session, context, record, Mode.STRICT)
     if found.customer and return_existing:
         return Opened(found.customer.customer_no, found.customer.version, False, found)
-    record, known = _judged(record, found, verdicts)
+    if found.taken:
+        raise SourceKeyTaken
+    record, same = _judged(record, found, verdicts)
+    if not (features.strong or features.documents):
+        raise OpeningIncomplete([Element.IDENTIFIER.value])
     context = log_change(session, context, "OPEN_CUSTOMER", reason=reason)
-    ingest(session, context, [Delivery(record)])
+    before = ingest(session, context, [Delivery(record)]).before
     place = places(session, [(record.system, record.key)])[record.system, record.key]
-    return Opened(place.customer_no, place.version, not known, found)
+    if same and place.customer_no != same:
+        raise VerdictContradicted
+    return Opened(place.customer_no, place.version, before[place.customer_no] == 0, found)
 
 
 def _missing(record: PartyRecord, profile: Profile) -> list[str]:
     document = orjson.loads(golden_record("", [record]))
     missing = [element.value for element in lacks(document, REQUIRED[profile][record.party_type])]
-    if profile is Profile.COUNTER and not _represented(record, document["fields"].get("birth_date")):
+    if not _represented(record, profile, document["fields"].get("birth_date")):
         missing.append("related")
     return missing
 
 
-def _represented(record: PartyRecord, born: Mapping[str, str] | None) -> bool:
-    """An organisation has its legal representative, a child its guardian."""
+def _represented(record: PartyRecord, profile: Profile, born: Mapping[str, str] | None) -> bool:
+    """An organisation has its legal representative, a child its guardian, whatever else the channel may leave out."""
     relations = {related.relation for related in record.related}
     if record.party_type is PartyType.ORGANIZATION:
-        return RelationType.LEGAL_REPRESENTATIVE in relations
-    of_age = born is None or _age(date.fromisoformat(born["value"]), record.business_time.date()) >= ADULT_ENOUGH
+        return profile is not Profile.COUNTER or RelationType.LEGAL_REPRESENTATIVE in relations
+    of_age = born is None or _age(date.fromisoformat(born["value"]), bank_day(record.business_time)) >= ADULT_ENOUGH
     return of_age or RelationType.GUARDIAN in relations
 
 
@@ -108,17 +127,27 @@ def _age(born: date, on: date) -> int:
     return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
 
 
-def _judged(record: PartyRecord, found: Found, verdicts: Mapping[str, bool]) -> tuple[PartyRecord, bool]:
-    """The record with what the clerk said of the suspects, and whether he said that it is one of them.
+def _judged(record: PartyRecord, found: Found, verdicts: Mapping[str, bool]) -> tuple[PartyRecord, str]:
+    """The record with what the clerk said of the suspects, and the one whom he said it is.
 
     Raises:
         OpeningRefused: something else than suspects was found, or one of them has no verdict.
+        VerdictContradicted: a customer with another number was said to be the same.
     """
     if found.result is Existence.NOT_FOUND:
-        return record, False
-    suspects = {seen.customer_no: seen.records for seen in found.candidates}
+        return record, ""
+    suspects = {seen.customer_no: seen for seen in found.candidates}
     same = [no for no in suspects if verdicts.get(no)]
     if found.result is not Existence.SUSPECT or found.more or suspects.keys() - verdicts.keys() or len(same) > 1:
-        raise OpeningRefused(found, record.business_time.date())
-    others = tuple(name for no, names in suspects.items() if no not in same for name in names)
-    return replace(record, same_as=suspects[same[0]] if same else (), not_same_as=others), bool(same)
+        raise OpeningRefused(found, bank_day(record.business_time))
+    if any(_holds_another_number(suspects[no], record) for no in same):
+        raise VerdictContradicted
+    others = tuple(name for no, seen in suspects.items() if no not in same for name in seen.records)
+    return replace(record, same_as=suspects[same[0]].records if same else (), not_same_as=others), "".join(same)
+
+
+def _holds_another_number(seen: Seen, record: PartyRecord) -> bool:
+    """Whether a customer's valid number differs from the record's, in a space where a party has one."""
+    ours = {n.space.value: n.number for _, n in normal_identifiers(record) if n.is_strong}
+    valid = (e for e in seen.document["identifiers"] if e["validity"] == Validity.VALID and not e.get("replaced"))
+    return any(ours.get(e["space"], e["number"]) != e["number"] for e in valid)

@@ -8,8 +8,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from ecif.domain.days import TICK
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord, RecordName, RecordStatus
+from ecif.matching.features import record_name
+from ecif.matching.keys import KeyKind
+from ecif.services.candidates import claim
 from ecif.services.changes import log_change, log_changes
 from ecif.services.context import Call, Context
 from ecif.services.ingest import Delivery, Fate, ingest
@@ -83,11 +87,13 @@ def end(session: Session, context: Context, name: RecordName, business_time: dat
     Raises:
         SourceRecordNotFound: the system never sent it.
     """
+    claim(session, [context.digests.of((KeyKind.RECORD, record_name(*name)))])
     rows = query(session, _STORED, system=name[0], key=name[1])
     if not rows:
         raise SourceRecordNotFound
     stored = load_record(rows[0].document)
     if stored.status is RecordStatus.ENDED:
         return Delivered(name, Fate.UNCHANGED, places(session, [name])[name])
-    (ended,) = deliver(session, context, [replace(stored, status=RecordStatus.ENDED, business_time=business_time)])
+    at = stored.business_time + TICK if business_time == stored.business_time else business_time
+    (ended,) = deliver(session, context, [replace(stored, status=RecordStatus.ENDED, business_time=at)])
     return ended

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from ecif.adapters.sources.contract import AccountsColumn, CodeColumn, Contract, IdentifierColumns
 from ecif.adapters.sources.reader import Row, reject
+from ecif.domain.days import CHINA
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
@@ -28,7 +29,6 @@ from ecif.domain.text import clean, compact, visible
 
 T = TypeVar("T")
 
-CHINA = timezone(timedelta(hours=8))
 """Business dates are China Standard Time, which has had no daylight saving since 1991."""
 ACCOUNTS_MAX = 200
 KEY_MAX = 64

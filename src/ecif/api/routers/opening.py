@@ -30,11 +30,11 @@ router = APIRouter(prefix="/v1/customers", tags=["opening"])
 @router.post(":exists", dependencies=[Depends(needs("customers:check"))], responses=PROBLEMS, response_model=None)
 def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     """客户存在性检查 Whether this party is a customer, and what to do. It guarantees nothing: opening checks again."""
-    context = now_by(edge.call.caller, edge.app.digests)
+    context = now_by(edge.call.caller, edge.app.digests, edge.call)
     with reading(edge.app.engine) as connection:
         found = check(connection, context, body.record(context.now), body.mode)
     edge.decisions.append(("existence", found.result.value))
-    return edge.answered(answer(200, found_view(found, edge.call.business_date or context.now.date())))
+    return edge.answered(answer(200, found_view(found, context.day)))
 
 
 @router.post("", dependencies=[Depends(needs("customers:open"))], responses=PROBLEMS, response_model=None)
@@ -71,13 +71,13 @@ def _record(body: OpenBody, call: Call, context: Context, key: str) -> PartyReco
         **body.facts(),
         related=tuple(map(related, body.related)),
         branch=call.branch,
-        opened_on=call.business_date or context.now.date(),
+        opened_on=context.day,
     )
 
 
 def _opened(opened: Opened, context: Context) -> Answer:
     shown: dict[str, Any] = {"customer_no": opened.customer_no, "version": opened.version, "created": opened.created}
     if not opened.created:
-        shown |= found_view(opened.found, context.now.date()) | shown
+        shown |= found_view(opened.found, context.day) | shown
     headers = {"ETag": etag(opened.version), "Location": f"/v1/customers/{opened.customer_no}"}
     return answer(201 if opened.created else 200, shown, **headers)

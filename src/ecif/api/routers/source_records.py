@@ -17,7 +17,7 @@ from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
 from ecif.api.times import Moment
 from ecif.api.together import Together
-from ecif.db import run_transaction
+from ecif.db import is_away, is_busy, run_transaction
 from ecif.domain.records import PartyRecord
 from ecif.services import source_records
 from ecif.services.answers import Answer
@@ -83,7 +83,7 @@ def upserts(engine: Engine | None, digests: KeyDigests) -> Upserts:
         assert engine is not None
         return run_transaction(engine, lambda s: source_records.deliver_together(s, now_by("upserts", digests), sent))
 
-    return Together(work, TOGETHER_MAX)
+    return Together(work, TOGETHER_MAX, lambda error: is_busy(error) or is_away(error))
 
 
 class EndQuery(Body):
