@@ -139,6 +139,14 @@ def test_key_identity_takes_two_people(api: Api) -> None:
     assert card["customer_no"] == no
 
 
+def test_who_asks_is_named_as_he_writes_himself(api: Api) -> None:
+    no = customer(api)
+    told = {"X-Operator": "张三".encode(), "X-Branch": "南山支行".encode()}
+    asked = patch(api, no, {"name": "赵汉名", "evidence": "x"}, headers=told)
+    request = api.get(asked.headers["Location"]).json()
+    assert (request["maker"], request["branch"]) == ("张三", "南山支行")
+
+
 def test_a_request_that_was_overtaken_or_turned_down(api: Api) -> None:
     no = customer(api)
     asked = patch(api, no, {"nationality": "USA", "evidence": "x"}).headers["Location"]

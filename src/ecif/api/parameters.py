@@ -21,6 +21,11 @@ CustomerNo = Annotated[
 ]
 
 
+def utf8(header: str) -> str:
+    """The text of a header. HTTP hands it over as Latin-1; who writes 汉字 writes UTF-8."""
+    return header.encode("latin-1").decode(errors="replace")
+
+
 class ReadHeaders(BaseModel):
     """What a read says of itself in headers."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
 
-from ecif.api.parameters import ReadHeaders
+from ecif.api.parameters import ReadHeaders, utf8
 from ecif.api.problems import Problem
 from ecif.api.security import bearer, caller, needs
 from ecif.api.tokens import Caller
@@ -101,8 +101,7 @@ _NOTHING = ReadHeaders.model_validate({})
 
 
 def _told(headers: Headers) -> ReadHeaders:
-    """HTTP hands headers over as Latin-1; who writes 汉字 writes UTF-8."""
-    given = {name: headers[name].encode("latin-1").decode(errors="replace") for name in _NAMES if name in headers}
+    given = {name: utf8(headers[name]) for name in _NAMES if name in headers}
     if not given:
         return _NOTHING
     try:
