@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ecif.api.invalid import unfit
@@ -24,6 +24,18 @@ CustomerNo = Annotated[
 def utf8(header: str) -> str:
     """The text of a header. HTTP hands it over as Latin-1; who writes 汉字 writes UTF-8."""
     return header.encode("latin-1").decode(errors="replace")
+
+
+class _NoQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+async def _asks_nothing(asked: Annotated[_NoQuery, Query()]) -> None:
+    pass
+
+
+NO_QUERY = Depends(_asks_nothing)
+"""For a route that has no query parameters: any is one that it does not know."""
 
 
 class ReadHeaders(BaseModel):

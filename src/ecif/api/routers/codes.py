@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Response
 
+from ecif.api.parameters import NO_QUERY
 from ecif.api.problems import PROBLEMS
 from ecif.api.security import caller
 from ecif.api.tokens import SCOPES
@@ -37,7 +38,7 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=200
 router = APIRouter(
     prefix="/v1/codes",
     tags=["codes"],
-    dependencies=[Depends(caller)],
+    dependencies=[Depends(caller), NO_QUERY],
     responses={**{status: PROBLEMS[status] for status in (401, 422, 503)}, 304: {"description": "unchanged 未变化"}},
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ecif.api.bodies import NoteBody, PatchBody, StatusBody
 from ecif.api.calls import EdgeIn, answer
 from ecif.api.etags import etag
-from ecif.api.parameters import CustomerNo, RequestsQuery
+from ecif.api.parameters import NO_QUERY, CustomerNo, RequestsQuery
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
 from ecif.api.tokens import Caller
@@ -50,7 +50,7 @@ def _changed(changed: Changed, no_redirect: bool = False) -> Answer:
     return answer(200, shown, ETag=etag(changed.version))
 
 
-@router.patch("/customers/{no}", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+@router.patch("/customers/{no}", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def change_customer(no: CustomerNo, body: PatchBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """修改客户 Changes what the channel says of a customer; key identity waits for a second person (202)."""
     expected = edge.must_expect()
@@ -65,7 +65,7 @@ def change_customer(no: CustomerNo, body: PatchBody, edge: EdgeIn, no_redirect: 
     return edge.run(body, work)
 
 
-@router.post("/customers/{no}:close", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+@router.post("/customers/{no}:close", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def close_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """客户销户 Closes a customer as a whole, unless something is still open; the number stays for ever."""
 
@@ -76,7 +76,7 @@ def close_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: 
     return edge.run(body, work)
 
 
-@router.post("/customers/{no}:reactivate", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+@router.post("/customers/{no}:reactivate", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def reactivate_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """重新激活 Opens a closed customer again, under the same number."""
 
@@ -98,14 +98,14 @@ def list_change_requests(request: Request, who: Approver, asked: Annotated[Reque
     return {"items": shown, "next_after": shown[-1]["id"] if len(found) > asked.limit else None}
 
 
-@router.get("/change-requests/{request_id}", responses=PROBLEMS, response_model=None)
+@router.get("/change-requests/{request_id}", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def get_change_request(request: Request, request_id: RequestId, who: Approver) -> dict[str, Any]:
     """复核申请 One of them."""
     with transaction(request.app.state.engine) as session:
         return request_view(change_requests.get(session, request_id))
 
 
-@router.post("/change-requests/{request_id}:approve", responses=PROBLEMS, response_model=None)
+@router.post("/change-requests/{request_id}:approve", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def approve_change(request_id: RequestId, who: Approver, body: NoteBody, edge: EdgeIn) -> Response:
     """复核通过 Carries out what another person asked for; the customer is matched again."""
 
@@ -115,7 +115,7 @@ def approve_change(request_id: RequestId, who: Approver, body: NoteBody, edge: E
     return edge.run(body, work)
 
 
-@router.post("/change-requests/{request_id}:reject", responses=PROBLEMS, response_model=None)
+@router.post("/change-requests/{request_id}:reject", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def reject_change(request_id: RequestId, who: Approver, body: NoteBody, edge: EdgeIn) -> Response:
     """复核拒绝 Turns it down; nothing changes."""
 

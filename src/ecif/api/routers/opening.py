@@ -13,6 +13,7 @@ from ecif.api.bodies import ExistsBody, OpenBody, related
 from ecif.api.calls import EdgeIn, answer, now_by
 from ecif.api.etags import etag
 from ecif.api.existing import found_view
+from ecif.api.parameters import NO_QUERY
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
 from ecif.db import reading
@@ -27,7 +28,9 @@ from ecif.services.opening import Opened, open_customer
 router = APIRouter(prefix="/v1/customers", tags=["opening"])
 
 
-@router.post(":exists", dependencies=[Depends(needs("customers:check"))], responses=PROBLEMS, response_model=None)
+@router.post(
+    ":exists", dependencies=[Depends(needs("customers:check")), NO_QUERY], responses=PROBLEMS, response_model=None
+)
 def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     """客户存在性检查 Whether this party is a customer, and what to do. It guarantees nothing: opening checks again."""
     context = now_by(edge.call.caller, edge.app.digests)
@@ -37,7 +40,7 @@ def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     return edge.answered(answer(200, found_view(found, edge.call.business_date or context.now.date())))
 
 
-@router.post("", dependencies=[Depends(needs("customers:open"))], responses=PROBLEMS, response_model=None)
+@router.post("", dependencies=[Depends(needs("customers:open")), NO_QUERY], responses=PROBLEMS, response_model=None)
 def open_new_customer(body: OpenBody, edge: EdgeIn) -> Response:
     """开立客户 Opens a customer and gives the number; for one who exists, with on_exists=return, the number he has."""
     channel = CHANNELS[edge.call.channel]

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ecif.api.bodies import Body, SourceKey, SourceRecordBody
 from ecif.api.calls import Edge, EdgeIn, answer, now_by
+from ecif.api.parameters import NO_QUERY
 from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
 from ecif.api.times import Moment
@@ -52,7 +53,7 @@ def _view(delivered: Delivered) -> dict[str, Any]:
     }
 
 
-@router.put("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
+@router.put("/{system}/{key:path}", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
     """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
     _own(edge, system)
@@ -121,7 +122,7 @@ class BatchBody(Body):
     )
 
 
-@router.post(":batch", responses=PROBLEMS, response_model=None)
+@router.post(":batch", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
     """批量实时上送 Up to 500 in one transaction, with a result for each: one that is not valid does not stop the others."""
     parsed = [_parsed(given, edge) for given in body.records]
