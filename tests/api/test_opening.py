@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from people import citizen
-from served import COMPANY, ID_A, ID_WIFE, PHONE, USCC, Api, token
+from served import COMPANY, ID_A, ID_WIFE, PHONE, USCC, Api, is_problem, token
 
 from ecif.api.tokens import SCOPES
 
@@ -58,6 +58,15 @@ def test_the_check_by_number(api: Api, name: str, number: str, result: str) -> N
             assert found["customer_no"] == api.no("core:1") and "三丰" not in found["name"]
 
 
+def test_for_display_a_wrong_number_is_told_unless_somebody_is_found(api: Api) -> None:
+    wrong = ID_A[:17] + ("1" if ID_A[17] != "1" else "2")
+    for number, result in ((wrong, "INVALID_ID"), ("111111111111111111", "PLACEHOLDER_ID")):
+        found = exists(api, asked("王五", number), mode="DISPLAY")
+        assert (found["result"], found["errors"][0]["field"]) == (result, "body.identifiers.0.number")
+    found = exists(api, asked("张三丰", wrong, phones=[PHONE], gender="MALE"), mode="DISPLAY")
+    assert found["result"] == "SUSPECT" and found["errors"]
+
+
 def test_a_customer_without_number_is_a_suspect_by_his_phone(api: Api) -> None:
     found = exists(api, asked("张三丰", FREE, phones=[PHONE], gender="MALE"))
     assert found["result"] == "SUSPECT", found
@@ -90,6 +99,20 @@ def test_a_counter_states_nine_elements(api: Api) -> None:
     assert answer.status_code == 422 and answer.json()["code"] == "ECIF-1013"
     fields = {error["field"] for error in answer.json()["errors"]}
     assert fields == {f"body.{f}" for f in ("nationality", "occupation", "addresses", "phones", "identifiers.valid_to")}
+
+
+@pytest.mark.parametrize("channel", ["COUNTER", "MOBILE"])
+def test_a_number_that_is_none_is_told_before_what_is_missing(api: Api, channel: str) -> None:
+    body = asked("王五三", "111111111111111111")
+    answer = api.post("/v1/customers", json=body, headers={"X-Channel": channel})
+    assert is_problem(answer, 422, "ECIF-3007")["field"] == "body.identifiers.0.number"
+
+
+def test_only_a_clerk_says_who_a_suspect_is(api: Api) -> None:
+    verdict = {"suspects": [{"customer_no": api.no("core:1"), "same": True}]}
+    answer = api.post("/v1/customers", json=asked("张三丰", FREE, phones=[PHONE]) | verdict)
+    problem = is_problem(answer, 403, "ECIF-5006")
+    assert (problem["field"], problem["rule"]) == ("body.suspects", "not_confirming_channel")
 
 
 @pytest.mark.parametrize("day", [0, 1.5, "0", "1600000000", "-1", "1e5"])

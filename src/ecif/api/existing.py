@@ -90,4 +90,4 @@ def _candidate(seen: Seen) -> dict[str, Any]:
 def fault_view(fault: Fault) -> dict[str, str]:
     """What is wrong with a number, in two languages."""
     zh, en = FAULTS[fault.rule]
-    return {"field": fault.field, "rule": fault.rule, "message_zh": zh, "message_en": en}
+    return {"field": f"body.{fault.field}", "rule": fault.rule, "message_zh": zh, "message_en": en}

@@ -7,7 +7,7 @@ itself it guarantees nothing: opening repeats it in its own transaction, under c
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,15 +112,16 @@ class _Hit:
 
 def check(session: Reads, context: Context, record: PartyRecord, mode: Mode) -> Found:
     """Whether the party that ``record`` describes is a customer (behaviour 5.3). Reads only."""
-    faults = tuple(_faults(record))
-    stops = [fault.stops for fault in faults if fault.stops]
-    if stops and mode is not Mode.DISPLAY:
-        first = Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else stops[0]
-        return Found(first, faults=faults)
+    faults = faults_of(record)
+    wrong = stopped(faults)
+    if wrong and mode is not Mode.DISPLAY:
+        return Found(wrong, faults=faults)
     asked = features_of(record)
     hits = _hits(session, context, asked, mode)
     decisions = _decide(session, context, asked, hits)
     result, ranks = _meant(_ranks(asked, hits, decisions))
+    if wrong and result is Existence.NOT_FOUND:
+        return Found(wrong, faults=faults)
     seen = _look(session, asked, hits, decisions, ranks)
     if result is not Existence.EXISTS:
         candidates = tuple(sorted(seen, key=lambda s: (-s.score, s.customer_no)))
@@ -129,6 +130,17 @@ def check(session: Reads, context: Context, record: PartyRecord, mode: Mode) -> 
     moved = customer.merged and not customer.anchored
     result = Existence.EXISTS_CLOSED if customer.closed else Existence.EXISTS_REDIRECTED if moved else result
     return Found(result, customer, faults=faults)
+
+
+def faults_of(record: PartyRecord) -> tuple[Fault, ...]:
+    """What is wrong with the numbers of a record."""
+    return tuple(_faults(record))
+
+
+def stopped(faults: Sequence[Fault]) -> Existence | None:
+    """As what they end a check, if they do."""
+    stops = [fault.stops for fault in faults if fault.stops]
+    return Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else next(iter(stops), None)
 
 
 def _faults(record: PartyRecord) -> Iterator[Fault]:

@@ -18,7 +18,7 @@ from ecif.matching.keys import match_keys
 from ecif.services.candidates import claim
 from ecif.services.changes import log_change
 from ecif.services.context import Context
-from ecif.services.existence import Found, check
+from ecif.services.existence import Found, check, faults_of, stopped
 from ecif.services.ingest import Delivery, ingest
 from ecif.services.source_records import places
 
@@ -74,7 +74,7 @@ def open_customer(
         OpeningRefused: the customer exists, may exist, or the number cannot be right.
     """
     missing = _missing(record, profile)
-    if missing:
+    if missing and not stopped(faults_of(record)):  # else the check says of its number what is wrong
         raise OpeningIncomplete(missing)
     claim(session, {context.digests.of(key) for key in match_keys(features_of(record))})
     found = check(session, context, record, Mode.STRICT)

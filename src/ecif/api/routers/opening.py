@@ -13,6 +13,7 @@ from ecif.api.bodies import ExistsBody, OpenBody, related
 from ecif.api.calls import EdgeIn, answer, now_by
 from ecif.api.etags import etag
 from ecif.api.existing import found_view
+from ecif.api.invalid import finding
 from ecif.api.parameters import NO_QUERY
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
@@ -46,7 +47,7 @@ def open_new_customer(body: OpenBody, edge: EdgeIn) -> Response:
     channel = CHANNELS[edge.call.channel]
     verdicts = {v.customer_no: v.same for v in body.suspects}
     if verdicts and not channel.confirms:
-        raise Problem.of("ECIF-5004", 403, detail="suspects")
+        raise Problem.of("ECIF-5006", 403, errors=[finding("body.suspects", "not_confirming_channel")])
     key = body.source_key or f"{OWN_KEY}{uuid4().hex}"
 
     def work(session: Session, context: Context) -> Answer:

@@ -125,7 +125,7 @@ class BatchBody(Body):
 @router.post(":batch", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
     """批量实时上送 Up to 500 in one transaction, with a result for each: one that is not valid does not stop the others."""
-    parsed = [_parsed(given, edge) for given in body.records]
+    parsed = [_parsed(given, edge, n) for n, given in enumerate(body.records)]
 
     def work(session: Session, context: Context) -> Answer:
         good = [record for record in parsed if isinstance(record, NamedRecord)]
@@ -138,12 +138,12 @@ def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
     return edge.run(body, work)
 
 
-def _parsed(given: Any, edge: Edge) -> NamedRecord | Problem:
+def _parsed(given: Any, edge: Edge, n: int) -> NamedRecord | Problem:
     try:
         record = NamedRecord.model_validate(given)
         _own(edge, record.system)
     except ValidationError as error:
-        return invalid(error.errors())
+        return invalid([e | {"loc": ("body", "records", n, *e["loc"])} for e in error.errors()])
     except Problem as problem:
         return problem
     return record
