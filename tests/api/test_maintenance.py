@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from people import citizen
+from people import citizen, scalar
 from served import OTHER_PHONE, Api, is_problem, token
 
 _serial = count(100)
@@ -117,6 +117,12 @@ def test_key_identity_takes_two_people(api: Api) -> None:
     request = asked.headers["Location"]
     (listed,) = api.get("/v1/change-requests", params={"customer_no": no}).json()["items"]
     assert listed["fields"] == ["name", "identifiers"] and number not in str(listed) and "赵新名" not in str(listed)
+    before = scalar(api.engine, "SELECT count(*) FROM clear_read")
+    seen = api.get(request, headers={"X-Purpose": "复核".encode()}).json()
+    assert seen["after"]["name"] == "赵新名" and seen["after"]["identifiers"][0]["number"] == number
+    assert scalar(api.engine, "SELECT count(*) FROM clear_read") == before + 1
+    fields = "SELECT fields FROM clear_read ORDER BY id DESC LIMIT 1"
+    assert scalar(api.engine, fields) == "identifiers,name"
     own = api.post(f"{request}:approve", json={}, headers=COUNTER)
     assert (own.status_code, own.json()["code"]) == (403, "ECIF-5005")
     other = COUNTER | {"X-Operator": "chief"}

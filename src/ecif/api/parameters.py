@@ -174,10 +174,8 @@ class HistoryQuery(_Page):
         return no, int(version or 0)
 
 
-class RequestsQuery(BaseModel):
+class RequestsQuery(View):
     """A page of change requests."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: RequestStatus = Field(RequestStatus.PENDING, description="复核状态")
     customer_no: str = Field("", pattern="^([0-9]{12})?$", description="客户号")
