@@ -28,6 +28,9 @@ FAULTS: dict[str, tuple[str, str]] = {
 }
 """What may be said of a number, in Chinese and English."""
 
+FLAGS = {"ID_EXPIRED": ("证件均已过期", "every dated document has expired")}
+"""What may be said of a customer who exists."""
+
 
 def found_view(found: Found, on: date) -> dict[str, Any]:
     """The answer to an existence check.
