@@ -26,8 +26,17 @@ def utf8(header: str) -> str:
     return header.encode("latin-1").decode(errors="replace")
 
 
-class _NoQuery(BaseModel):
+class Asked(BaseModel):
+    """What a request says, without unknown members. Its repr names nobody."""
+
     model_config = ConfigDict(extra="forbid")
+
+    def __repr_args__(self) -> tuple[()]:
+        return ()
+
+
+class _NoQuery(Asked):
+    pass
 
 
 async def _asks_nothing(asked: Annotated[_NoQuery, Query()]) -> None:
@@ -62,10 +71,8 @@ Word = Annotated[str, AfterValidator(_visible)]
 """A text that is compared as it is."""
 
 
-class View(BaseModel):
+class View(Asked):
     """How values are shown."""
-
-    model_config = ConfigDict(extra="forbid")
 
     clear: bool | None = Field(
         None,
@@ -183,10 +190,8 @@ class RequestsQuery(View):
     limit: int = Field(20, ge=1, le=100)
 
 
-class EventsQuery(BaseModel):
+class EventsQuery(Asked):
     """A page of events."""
-
-    model_config = ConfigDict(extra="forbid")
 
     after: int = Field(
         0, ge=0, lt=2**53, description="next_after of the page before; 0: from the beginning 游标, 0 表示从头"

@@ -11,9 +11,9 @@ from pydantic import Field, SkipValidation, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ecif.api.bodies import Body, SourceKey, SourceRecordBody
+from ecif.api.bodies import SourceKey, SourceRecordBody
 from ecif.api.calls import Edge, EdgeIn, answer, now_by
-from ecif.api.parameters import NO_QUERY
+from ecif.api.parameters import NO_QUERY, Asked
 from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
 from ecif.api.times import Moment
@@ -87,7 +87,7 @@ def upserts(engine: Engine | None, digests: KeyDigests) -> Upserts:
     return Together(work, TOGETHER_MAX)
 
 
-class EndQuery(Body):
+class EndQuery(Asked):
     """When the source deleted its record."""
 
     business_time: Moment | None = Field(None, description="源系统业务时间; 不给则为当前时间")
@@ -112,7 +112,7 @@ class NamedRecord(SourceRecordBody):
     key: SourceKey
 
 
-class BatchBody(Body):
+class BatchBody(Asked):
     """Records of one or several systems."""
 
     records: list[SkipValidation[NamedRecord]] = Field(
