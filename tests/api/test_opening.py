@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from people import citizen
-from served import COMPANY, ID_A, ID_WIFE, PHONE, USCC, Api, is_problem, token
+from served import COMPANY, ID_A, ID_B, ID_WIFE, PHONE, USCC, Api, is_problem, token
 
 from ecif.api.tokens import SCOPES
+from ecif.domain.existence import Existence, Mode
 
 FREE = citizen(21, "19880808")
 """The number of a person who is not a customer."""
@@ -65,6 +66,51 @@ def test_for_display_a_wrong_number_is_told_unless_somebody_is_found(api: Api) -
         assert (found["result"], found["errors"][0]["field"]) == (result, "body.identifiers.0.number")
     found = exists(api, asked("张三丰", wrong, phones=[PHONE], gender="MALE"), mode="DISPLAY")
     assert found["result"] == "SUSPECT" and found["errors"]
+
+
+@pytest.fixture(scope="module")
+def bank(api: Api) -> Api:
+    """A customer whose second number was merged into the first, and one who was closed."""
+    said: dict[str, Any] = {"party_type": "PERSON", "name": "欧阳归一", "business_time": "2026-01-01T00:00:00Z"}
+    both = [{"kind": "CITIZEN_ID", "number": MOVED}, {"kind": "HMT_RESIDENCE", "number": MOVED_TOO}]
+    gone = asked("欧阳去远", GONE) | {"business_time": "2026-01-01T00:00:00Z"}
+    for path, body in (
+        ("core/moved", said | {"identifiers": both[:1]}),
+        ("ebank/moved", said | {"identifiers": both[1:]}),
+        ("card/moved", said | {"identifiers": both}),
+        ("core/gone", gone),
+    ):
+        no = api.ask("PUT", f"/v1/source-records/{path}", json=body).json()["customer_no"]
+    assert api.post(f"/v1/customers/{no}:close", json={"reason": "x"}).status_code == 200
+    return api
+
+
+MOVED, MOVED_TOO, GONE = citizen(81, "19810101"), citizen(82, "19810101", "810000"), citizen(83, "19810101")
+TWO = asked("张三丰", ID_A) | {"identifiers": [{"kind": "CITIZEN_ID", "number": n} for n in (ID_A, ID_B)]}
+RESULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "NOT_FOUND": (asked("王五", FREE), ""),
+    "EXISTS": (asked("张三丰", ID_A), ""),
+    "EXISTS_REDIRECTED": (asked("欧阳归一", MOVED_TOO, kind="HMT_RESIDENCE"), ""),
+    "EXISTS_CLOSED": (asked("欧阳去远", GONE), ""),
+    "SAME_ID_DIFFERENT_NAME": (asked("李四光", ID_A), ""),
+    "AMBIGUOUS": (TWO, ""),
+    "SUSPECT": (asked("张三丰", FREE, phones=[PHONE], gender="MALE") | {"identifiers": []}, "NOT_FOUND"),
+    "INVALID_ID": (asked("王五", FREE[:17] + ("1" if FREE[17] != "1" else "2")), ""),
+    "PLACEHOLDER_ID": (asked("王五", "000000000000000000"), ""),
+}
+"""A body for each, and what LOOKUP, which looks at numbers alone, answers if it is something else."""
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("result", Existence)
+def test_the_nine_results_in_each_mode(bank: Api, result: str, mode: Mode) -> None:
+    body, by_number = RESULTS[result]
+    found = exists(bank, body, mode=mode)
+    assert found["result"] == (by_number if by_number and mode is Mode.LOOKUP else result)
+    if result == "EXISTS_REDIRECTED":
+        assert found["requested_no"] != found["customer_no"]
+    if found["result"] == "AMBIGUOUS":
+        assert {c["customer_no"] for c in found["candidates"]} == {bank.no("core:1"), bank.no("loan:9")}
 
 
 def test_a_customer_without_number_is_a_suspect_by_his_phone(api: Api) -> None:
