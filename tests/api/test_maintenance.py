@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from people import citizen
-from served import OTHER_PHONE, Api, token
+from people import citizen, scalar
+from served import OTHER_PHONE, Api, is_problem, token
 
 _serial = count(100)
 COUNTER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "clerk"}
@@ -102,7 +102,7 @@ def test_what_no_call_may_write(api: Api, field: str, code: str) -> None:
 
 def test_a_weak_channel_does_not_change_the_phone(api: Api) -> None:
     answer = patch(api, customer(api), {"phones": ["13712340003"]}, headers={"X-Channel": "WECHAT"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "ECIF-5006")
+    assert is_problem(answer, 403, "ECIF-5006")["field"] == "body.phones"
 
 
 def test_key_identity_takes_two_people(api: Api) -> None:
@@ -110,13 +110,19 @@ def test_key_identity_takes_two_people(api: Api) -> None:
     old = clear(api, no)
     number = citizen(77, "19770708", "440499")
     change = {"name": "赵新名", "identifiers": [{"kind": "CITIZEN_ID", "number": number}]}
-    assert patch(api, no, change).json()["code"] == "ECIF-1014"
+    assert is_problem(patch(api, no, change), 422, "ECIF-1014")["field"] == "body.evidence"
     asked = patch(api, no, change | {"evidence": "变更证明 2026-1"})
     assert asked.status_code == 202 and asked.json()["status"] == "PENDING"
     assert clear(api, no) == old
     request = asked.headers["Location"]
     (listed,) = api.get("/v1/change-requests", params={"customer_no": no}).json()["items"]
     assert listed["fields"] == ["name", "identifiers"] and number not in str(listed) and "赵新名" not in str(listed)
+    before = scalar(api.engine, "SELECT count(*) FROM clear_read")
+    seen = api.get(request, headers={"X-Purpose": "复核".encode()}).json()
+    assert seen["after"]["name"] == "赵新名" and seen["after"]["identifiers"][0]["number"] == number
+    assert scalar(api.engine, "SELECT count(*) FROM clear_read") == before + 1
+    fields = "SELECT fields FROM clear_read ORDER BY id DESC LIMIT 1"
+    assert scalar(api.engine, fields) == "identifiers,name"
     own = api.post(f"{request}:approve", json={}, headers=COUNTER)
     assert (own.status_code, own.json()["code"]) == (403, "ECIF-5005")
     other = COUNTER | {"X-Operator": "chief"}
@@ -137,6 +143,14 @@ def test_key_identity_takes_two_people(api: Api) -> None:
         {"kind": "CITIZEN_ID", "number": old["identifiers"][0]["number"]}
     ])  # fmt: skip
     assert card["customer_no"] == no
+
+
+def test_who_asks_is_named_as_he_writes_himself(api: Api) -> None:
+    no = customer(api)
+    told = {"X-Operator": "张三".encode(), "X-Branch": "南山支行".encode()}
+    asked = patch(api, no, {"name": "赵汉名", "evidence": "x"}, headers=told)
+    request = api.get(asked.headers["Location"]).json()
+    assert (request["maker"], request["branch"]) == ("张三", "南山支行")
 
 
 def test_a_request_that_was_overtaken_or_turned_down(api: Api) -> None:
@@ -166,7 +180,7 @@ def test_closing_waits_for_the_accounts_and_keeps_the_number(api: Api) -> None:
     put(api, "core", source["key"], **said, identifiers=[number], accounts=[account | {"status": "CLOSED"}],
         business_time="2026-02-01T00:00:00Z")  # fmt: skip
     closed = api.post(f"/v1/customers/{no}:close", json=WHY, headers=COUNTER)
-    assert closed.status_code == 200, closed.text
+    assert (closed.status_code, closed.json()["changed"]) == (200, ["status"]), closed.text
     assert clear(api, no)["status"] == "CLOSED" and clear(api, no)["closed_on"]
     again = api.post(f"/v1/customers/{no}:close", json=WHY, headers=COUNTER)
     assert again.json()["version"] == closed.json()["version"]

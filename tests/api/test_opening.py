@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from people import citizen
-from served import COMPANY, ID_A, ID_WIFE, PHONE, USCC, Api, token
+from served import COMPANY, ID_A, ID_B, ID_WIFE, PHONE, USCC, Api, is_problem, token
 
 from ecif.api.tokens import SCOPES
+from ecif.domain.existence import Existence, Mode
 
 FREE = citizen(21, "19880808")
 """The number of a person who is not a customer."""
@@ -58,6 +59,60 @@ def test_the_check_by_number(api: Api, name: str, number: str, result: str) -> N
             assert found["customer_no"] == api.no("core:1") and "三丰" not in found["name"]
 
 
+def test_for_display_a_wrong_number_is_told_unless_somebody_is_found(api: Api) -> None:
+    wrong = ID_A[:17] + ("1" if ID_A[17] != "1" else "2")
+    for number, result in ((wrong, "INVALID_ID"), ("111111111111111111", "PLACEHOLDER_ID")):
+        found = exists(api, asked("王五", number), mode="DISPLAY")
+        assert (found["result"], found["errors"][0]["field"]) == (result, "body.identifiers.0.number")
+    found = exists(api, asked("张三丰", wrong, phones=[PHONE], gender="MALE"), mode="DISPLAY")
+    assert found["result"] == "SUSPECT" and found["errors"]
+
+
+@pytest.fixture(scope="module")
+def bank(api: Api) -> Api:
+    """A customer whose second number was merged into the first, and one who was closed."""
+    said: dict[str, Any] = {"party_type": "PERSON", "name": "欧阳归一", "business_time": "2026-01-01T00:00:00Z"}
+    both = [{"kind": "CITIZEN_ID", "number": MOVED}, {"kind": "HMT_RESIDENCE", "number": MOVED_TOO}]
+    gone = asked("欧阳去远", GONE) | {"business_time": "2026-01-01T00:00:00Z"}
+    for path, body in (
+        ("core/moved", said | {"identifiers": both[:1]}),
+        ("ebank/moved", said | {"identifiers": both[1:]}),
+        ("card/moved", said | {"identifiers": both}),
+        ("core/gone", gone),
+    ):
+        no = api.ask("PUT", f"/v1/source-records/{path}", json=body).json()["customer_no"]
+    assert api.post(f"/v1/customers/{no}:close", json={"reason": "x"}).status_code == 200
+    return api
+
+
+MOVED, MOVED_TOO, GONE = citizen(81, "19810101"), citizen(82, "19810101", "810000"), citizen(83, "19810101")
+TWO = asked("张三丰", ID_A) | {"identifiers": [{"kind": "CITIZEN_ID", "number": n} for n in (ID_A, ID_B)]}
+RESULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "NOT_FOUND": (asked("王五", FREE), ""),
+    "EXISTS": (asked("张三丰", ID_A), ""),
+    "EXISTS_REDIRECTED": (asked("欧阳归一", MOVED_TOO, kind="HMT_RESIDENCE"), ""),
+    "EXISTS_CLOSED": (asked("欧阳去远", GONE), ""),
+    "SAME_ID_DIFFERENT_NAME": (asked("李四光", ID_A), ""),
+    "AMBIGUOUS": (TWO, ""),
+    "SUSPECT": (asked("张三丰", FREE, phones=[PHONE], gender="MALE") | {"identifiers": []}, "NOT_FOUND"),
+    "INVALID_ID": (asked("王五", FREE[:17] + ("1" if FREE[17] != "1" else "2")), ""),
+    "PLACEHOLDER_ID": (asked("王五", "000000000000000000"), ""),
+}
+"""A body for each, and what LOOKUP, which looks at numbers alone, answers if it is something else."""
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("result", Existence)
+def test_the_nine_results_in_each_mode(bank: Api, result: str, mode: Mode) -> None:
+    body, by_number = RESULTS[result]
+    found = exists(bank, body, mode=mode)
+    assert found["result"] == (by_number if by_number and mode is Mode.LOOKUP else result)
+    if result == "EXISTS_REDIRECTED":
+        assert found["requested_no"] != found["customer_no"]
+    if found["result"] == "AMBIGUOUS":
+        assert {c["customer_no"] for c in found["candidates"]} == {bank.no("core:1"), bank.no("loan:9")}
+
+
 def test_a_customer_without_number_is_a_suspect_by_his_phone(api: Api) -> None:
     found = exists(api, asked("张三丰", FREE, phones=[PHONE], gender="MALE"))
     assert found["result"] == "SUSPECT", found
@@ -90,6 +145,20 @@ def test_a_counter_states_nine_elements(api: Api) -> None:
     assert answer.status_code == 422 and answer.json()["code"] == "ECIF-1013"
     fields = {error["field"] for error in answer.json()["errors"]}
     assert fields == {f"body.{f}" for f in ("nationality", "occupation", "addresses", "phones", "identifiers.valid_to")}
+
+
+@pytest.mark.parametrize("channel", ["COUNTER", "MOBILE"])
+def test_a_number_that_is_none_is_told_before_what_is_missing(api: Api, channel: str) -> None:
+    body = asked("王五三", "111111111111111111")
+    answer = api.post("/v1/customers", json=body, headers={"X-Channel": channel})
+    assert is_problem(answer, 422, "ECIF-3007")["field"] == "body.identifiers.0.number"
+
+
+def test_only_a_clerk_says_who_a_suspect_is(api: Api) -> None:
+    verdict = {"suspects": [{"customer_no": api.no("core:1"), "same": True}]}
+    answer = api.post("/v1/customers", json=asked("张三丰", FREE, phones=[PHONE]) | verdict)
+    problem = is_problem(answer, 403, "ECIF-5006")
+    assert (problem["field"], problem["rule"]) == ("body.suspects", "not_confirming_channel")
 
 
 @pytest.mark.parametrize("day", [0, 1.5, "0", "1600000000", "-1", "1e5"])

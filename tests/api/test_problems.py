@@ -118,6 +118,21 @@ def test_all_that_is_wrong_is_told_at_once(api: Api) -> None:
     assert {error["field"].partition(".")[2] for error in body["errors"]} == set(search)
 
 
+OPERATIONS = [
+    (verb.upper(), path) for path, item in openapi()["paths"].items() for verb in item if path.startswith("/v1")
+]
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=" ".join)
+def test_no_route_takes_a_parameter_that_it_does_not_know(api: Api, method: str, path: str) -> None:
+    named = {"{no}": api.no("core:1"), "{request_id}": "1", "{system}": "core", "{key}": "1", "{table}": "genders"}
+    for name, value in named.items():
+        path = path.replace(name, value)
+    answer = api.ask(method, path, params={"surprise": ID_A}, json={}, headers={"If-Match": '"v1"'})
+    faults = {(e["field"], e["rule"]) for e in is_problem(answer, 422, "ECIF-1001")["errors"]}
+    assert ("query.surprise", "extra_forbidden") in faults
+
+
 @pytest.mark.parametrize("part", ["/accounts", "/sources", "/history", "/relations"])
 def test_limits_are_bounded_and_places_checked(api: Api, part: str) -> None:
     path = f"/v1/customers/{api.no('core:1')}{part}"

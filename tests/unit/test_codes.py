@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from ecif.api.problems import MESSAGES
 from ecif.api.routers.codes import TABLES
+from ecif.domain import survivorship
 from ecif.domain.codes import NAMES_ZH
 from ecif.domain.document_life import DocumentStage
 from ecif.domain.events import EventType
@@ -36,3 +38,9 @@ def test_codes_are_the_words_of_the_enums() -> None:
     assert TABLES["identifier_kinds"][0] == {
         "code": "CITIZEN_ID", "name_zh": "居民身份证", "number_space": "CITIZEN", "party_type": "PERSON",
     }  # fmt: skip
+
+
+def test_reasons_are_those_that_are_given() -> None:
+    assert {row["code"] for row in TABLES["lost_reasons"]} == {*survivorship._REASONS.values(), "LOWER_QUALITY"}
+    assert {row["code"] for row in TABLES["not_applied_reasons"]} == {*survivorship.Rule, "SAID_BY_OTHERS"}
+    assert {row["code"] for row in TABLES["problems"]} == MESSAGES.keys()

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 
 from ecif.api.invalid import unfit
+from ecif.api.parameters import Asked
 from ecif.api.times import Day, Moment
 from ecif.domain.existence import Mode
 from ecif.domain.field_groups import CHANGEABLE, FieldGroup, fields_of
@@ -64,13 +64,7 @@ Word = _text(40)
 Line = _text(500)
 
 
-class Body(BaseModel):
-    """A JSON object without unknown members."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class IdentifierBody(Body):
+class IdentifierBody(Asked):
     """证件."""
 
     kind: IdentifierKind
@@ -82,21 +76,21 @@ class IdentifierBody(Body):
         return Identifier(self.kind, self.number, self.valid_to)
 
 
-class PhoneBody(Body):
+class PhoneBody(Asked):
     """电话."""
 
     kind: PhoneKind
     number: _text(40)  # type: ignore[valid-type]
 
 
-class AddressBody(Body):
+class AddressBody(Asked):
     """地址."""
 
     kind: AddressKind
     text: Line  # type: ignore[valid-type]
 
 
-class RelatedBody(Body):
+class RelatedBody(Asked):
     """关系人."""
 
     relation: RelationType
@@ -104,7 +98,7 @@ class RelatedBody(Body):
     identifier: IdentifierBody | None = None
 
 
-class AccountBody(Body):
+class AccountBody(Asked):
     """账户: that it exists, never what is on it."""
 
     number: _text(64)  # type: ignore[valid-type]
@@ -124,7 +118,7 @@ def _address(given: AddressBody | str) -> Address:
     return Address(given.kind, given.text) if isinstance(given, AddressBody) else Address(AddressKind.CONTACT, given)
 
 
-class _Facts(Body):
+class _Facts(Asked):
     """What may be said of a party by anybody who knows it (客户信息项)."""
 
     name: Name | None = Field(None, description="姓名或名称")  # type: ignore[valid-type]
@@ -161,7 +155,7 @@ class _Facts(Body):
         }  # fmt: skip
 
 
-class ExistsBody(Body):
+class ExistsBody(Asked):
     """Who is looked for."""
 
     party_type: PartyType
@@ -187,7 +181,7 @@ class ExistsBody(Body):
         )
 
 
-class Verdict(Body):
+class Verdict(Asked):
     """What the clerk said of a suspect (柜员确认)."""
 
     customer_no: Annotated[str, Field(pattern="^[0-9]{12}$")]
@@ -318,13 +312,13 @@ class PatchBody(_Writable):  # type: ignore[misc, valid-type]
 _LISTS = ("identifiers", "phones", "addresses", "emails")
 
 
-class StatusBody(Body):
+class StatusBody(Asked):
     """Why."""
 
     reason: _text(500) = Field(description="原因")  # type: ignore[valid-type]
 
 
-class NoteBody(Body):
+class NoteBody(Asked):
     """What the second person says."""
 
     note: _text(500) | None = Field(None, description="复核意见")  # type: ignore[valid-type]

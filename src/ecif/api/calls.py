@@ -18,6 +18,7 @@ from fastapi import Depends, Header, Request, Response
 from sqlalchemy.orm import Session
 
 from ecif.api.invalid import finding
+from ecif.api.parameters import utf8
 from ecif.api.problems import Problem
 from ecif.api.security import caller
 from ecif.api.times import Day
@@ -142,7 +143,7 @@ async def edge(
         Header(
             alias="Idempotency-Key",
             pattern="^[A-Za-z0-9._:-]{1,64}$",
-            description="幂等键, 保存 7 天: 同键同体返回原结果, 同键异体 409",
+            description="幂等键, 保存 7 天: 请求相同则返回原结果, 不同则 409",
         ),
     ] = None,
 ) -> Edge:
@@ -153,7 +154,7 @@ async def edge(
     """
     if not who.may_act_for(channel.value):
         raise Problem.of("ECIF-5004", 403, detail=channel.value)
-    call = Call(who.subject, operator, channel, branch, business_date, request.state.request_id)
+    call = Call(who.subject, utf8(operator), channel, utf8(branch), business_date, request.state.request_id)
     return Edge(request, call, who, idempotency_key)
 
 

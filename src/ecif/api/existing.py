@@ -31,6 +31,9 @@ FAULTS: dict[str, tuple[str, str]] = {
 }
 """What may be said of a value, in Chinese and English."""
 
+FLAGS = {"ID_EXPIRED": ("证件均已过期", "every dated document has expired")}
+"""What may be said of a customer who exists."""
+
 
 def found_view(found: Found, on: date) -> dict[str, Any]:
     """The answer to an existence check.
@@ -93,4 +96,4 @@ def _candidate(seen: Seen) -> dict[str, Any]:
 def fault_view(fault: Fault) -> dict[str, str]:
     """What is wrong with a value, in two languages."""
     zh, en = FAULTS[fault.rule]
-    return {"field": fault.field, "rule": fault.rule, "message_zh": zh, "message_en": en}
+    return {"field": f"body.{fault.field}", "rule": fault.rule, "message_zh": zh, "message_en": en}

@@ -20,6 +20,7 @@ _ALTERNATIVE = re.compile(r"[A-Z]\w*Body|(constrained-)?str|.*\[.*")
 
 _RULES = (
     ("missing", "必填", "is required"),
+    ("missing_for_channel", "本渠道必填", "this channel has to state it"),
     ("extra_forbidden", "没有这个字段或参数", "is not known here"),
     ("string_type", "应为文本", "a text is wanted"),
     ("string_too_short", "至少 {min_length} 个字符", "at least {min_length} characters are wanted"),
@@ -59,6 +60,8 @@ _RULES = (
     ),
     ("string_blank", "没有可见字符", "nothing visible is left of the text"),
     ("name_or_identifier", "至少需要姓名或证件", "a name or an identifier is needed"),
+    ("weak_channel", "该渠道认证强度不足, 不得修改手机号", "a channel that authenticates weakly may not change it"),
+    ("not_confirming_channel", "仅柜面可确认疑似客户", "only a counter may say who a suspect is"),
     ("derived_field", "派生字段不能写入", "derived fields can't be written"),
     ("source_owned_field", "该字段只能由源系统写入", "only the source writes this field"),
     ("etag", '应为一个 ETag, 如 "v7"', 'one ETag is wanted, such as "v7"'),
@@ -75,6 +78,7 @@ def unfit(rule: str) -> PydanticCustomError:
 def finding(field: str, rule: str, context: Mapping[str, Any] | None = None) -> Finding:
     """That a field breaks a rule of the table."""
     zh, en = (text.format_map(context or {}) for text in _TEXTS.get(rule, _OTHERWISE))
+    zh = zh.replace("' or '", "' 或 '")  # pydantic lists what is allowed in English
     return {"field": field, "rule": rule, "message_zh": zh, "message_en": en}
 
 

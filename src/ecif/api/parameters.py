@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ecif.api.invalid import unfit
@@ -20,18 +20,39 @@ _NO = {"pattern": "^[0-9]{12}$", "description": "客户号 customer number", "ex
 CustomerNo = Annotated[str, Path(**_NO)]
 
 
-def _utf8(given: Any) -> Any:
-    """HTTP hands headers over as Latin-1; who writes 汉字 writes UTF-8."""
-    return given.encode("latin-1", "replace").decode(errors="replace").strip() if isinstance(given, str) else given
+def utf8(header: Any) -> Any:
+    """The text of a header. HTTP hands it over as Latin-1; who writes 汉字 writes UTF-8."""
+    return header.encode("latin-1", "replace").decode(errors="replace").strip() if isinstance(header, str) else header
+
+
+class Asked(BaseModel):
+    """What a request says, without unknown members. Its repr names nobody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def __repr_args__(self) -> tuple[()]:
+        return ()
+
+
+class _NoQuery(Asked):
+    pass
+
+
+async def _asks_nothing(asked: Annotated[_NoQuery, Query()]) -> None:
+    pass
+
+
+NO_QUERY = Depends(_asks_nothing)
+"""For a route that has no query parameters: any is one that it does not know."""
 
 
 class ReadHeaders(BaseModel):
     """What a read says of itself in headers."""
 
-    purpose: Annotated[str, Field(max_length=200), BeforeValidator(_utf8)] | None = Field(
+    purpose: Annotated[str, Field(max_length=200), BeforeValidator(utf8)] | None = Field(
         None, alias="X-Purpose", description="查看明文的用途"
     )
-    operator: Annotated[str, Field(max_length=64), BeforeValidator(_utf8)] = Field(
+    operator: Annotated[str, Field(max_length=64), BeforeValidator(utf8)] = Field(
         "", alias="X-Operator", description="操作员 the clerk"
     )
     channel: Channel | None = Field(None, alias="X-Channel", description="渠道 where the call comes from")
@@ -53,10 +74,8 @@ Word = Annotated[str, AfterValidator(_visible)]
 """A text that is compared as it is."""
 
 
-class View(BaseModel):
+class View(Asked):
     """How values are shown."""
-
-    model_config = ConfigDict(extra="forbid")
 
     clear: bool | None = Field(
         None,
@@ -177,10 +196,8 @@ class HistoryQuery(_Page):
         return no, int(version or 0)
 
 
-class RequestsQuery(BaseModel):
+class RequestsQuery(View):
     """A page of change requests."""
-
-    model_config = ConfigDict(extra="forbid")
 
     status: RequestStatus = Field(RequestStatus.PENDING, description="复核状态")
     customer_no: str = Field("", pattern="^([0-9]{12})?$", description="客户号")
@@ -188,10 +205,8 @@ class RequestsQuery(BaseModel):
     limit: int = Field(20, ge=1, le=100)
 
 
-class EventsQuery(BaseModel):
+class EventsQuery(Asked):
     """A page of events."""
-
-    model_config = ConfigDict(extra="forbid")
 
     after: int = Field(
         0, ge=0, lt=2**53, description="next_after of the page before; 0: from the beginning 游标, 0 表示从头"

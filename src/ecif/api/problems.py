@@ -67,7 +67,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5003": ("权限不足", "the token lacks a scope"),
     "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
     "ECIF-5005": ("复核人不得为经办人", "the checker must not be the maker"),
-    "ECIF-5006": ("该渠道不得修改用于认证的联系方式", "this channel may not change a contact used for authentication"),
+    "ECIF-5006": ("该渠道不得办理此业务", "this channel may not do this"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
     "ECIF-9003": ("系统繁忙, 请稍后重试", "the service is busy, try again in a moment"),

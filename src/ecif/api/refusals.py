@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 
 from ecif.api.existing import fault_view, found_view
+from ecif.api.invalid import finding
 from ecif.api.problems import Problem, problem_of
 from ecif.domain.existence import Existence
 from ecif.services.answers import IdempotencyConflict
@@ -63,22 +64,19 @@ BLOCKS = {
 """What keeps a customer from being closed (客户销户检查)."""
 
 
-def _missing(field: str) -> dict[str, str]:
-    message_en = "this channel has to state it"
-    return {"field": f"body.{field}", "rule": "missing", "message_zh": "本渠道必填", "message_en": message_en}
-
-
 def _more(error: Exception) -> dict[str, Any]:
     """What a problem says beside its code."""
     match error:
         case VersionConflict():
             return {"current_version": error.version}
         case OpeningIncomplete():
-            return {"errors": [_missing(field) for field in error.fields]}
+            return {"errors": [finding(f"body.{field}", "missing_for_channel") for field in error.fields]}
         case PatchUnusable():
-            return {"errors": [fault_view(fault) | {"field": f"body.{fault.field}"} for fault in error.faults]}
+            return {"errors": [fault_view(fault) for fault in error.faults]}
         case EvidenceMissing():
-            return {"errors": [_missing("evidence")]}
+            return {"errors": [finding("body.evidence", "missing")]}
+        case ChannelTooWeak():
+            return {"errors": [finding("body.phones", "weak_channel")]}
         case CloseBlocked():
             return {
                 "blocks": [

@@ -390,7 +390,7 @@ class Waits(Changed):
 
 
 class ChangeRequest(TypedDict):
-    """复核申请, masked."""
+    """复核申请."""
 
     id: int
     customer_no: No

@@ -85,11 +85,11 @@ def _entry(entry: dict[str, Any], provenance: bool, field: str, mask: Mask | Non
     return shown | {field: mask(str(entry[field]))} if mask else shown
 
 
-def request_view(request: Request) -> dict[str, Any]:
-    """A change request, its values masked: what a field shows now, and what it would say."""
+def request_view(request: Request, clear: Collection[str] = ()) -> dict[str, Any]:
+    """A change request, and what each field would say, masked or clear."""
     row = request.row
     wanted = orjson.loads(golden_record(row.customer_no, [request.wanted]))
-    after = customer_view(wanted)
+    after = customer_view(wanted, clear=clear)
     return {
         "id": row.id,
         "customer_no": row.customer_no,

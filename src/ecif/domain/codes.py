@@ -24,7 +24,7 @@ Table = tuple[Row, ...]
 NAMES_ZH: Mapping[type[Enum], Mapping[str, str]] = {
     PartyType: {
         "PERSON": "个人",
-        "ORGANIZATION": "机构",
+        "ORGANIZATION": "对公",
     },
     Gender: {
         "MALE": "男",

@@ -20,7 +20,7 @@ class Mode(StrEnum):
     LOOKUP = "LOOKUP"
     """系统查找: exact numbers only."""
     DISPLAY = "DISPLAY"
-    """展示: as STRICT, but a wrong number does not end the search."""
+    """展示: as STRICT, but a wrong number does not end the search; it is the result if nobody is found."""
 
 
 class Existence(StrEnum):

@@ -108,25 +108,26 @@ class _Hit:
 def check(session: Reads, context: Context, record: PartyRecord, mode: Mode) -> Found:
     """Whether the party that ``record`` describes is a customer (behaviour 5.3). Reads only."""
     faults = tuple(number_faults(record))
-    if mode is not Mode.DISPLAY and (stopped := _stopped(faults)):
-        return stopped
+    strict = mode is not Mode.DISPLAY
+    if strict and (wrong := stopped(faults)):
+        return Found(wrong, faults=faults)
     asked = features_of(record)
     blocks = _blocks(session, context, asked, mode)
     hits = _hits(asked, blocks)
     shared = _shared(session, context, asked, blocks, hits)
     faults += tuple(_crowded(record, shared))
-    if mode is not Mode.DISPLAY and (stopped := _stopped(faults)):
-        return stopped
+    wrong = stopped(faults)
+    if strict and wrong:
+        return Found(wrong, faults=faults)
     decisions = {record_id: decide(asked, hit.features, shared) for record_id, hit in hits.items()}
-    return replace(_found(session, asked, hits, decisions), faults=faults)
+    found = replace(_found(session, asked, hits, decisions), faults=faults)
+    return Found(wrong, faults=faults) if wrong and found.result is Existence.NOT_FOUND else found
 
 
-def _stopped(faults: Collection[Fault]) -> Found | None:
+def stopped(faults: Collection[Fault]) -> Existence | None:
+    """As what such faults end a check, if they do."""
     stops = [fault.stops for fault in faults if fault.stops]
-    if not stops:
-        return None
-    first = Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else stops[0]
-    return Found(first, faults=tuple(faults))
+    return Existence.PLACEHOLDER_ID if Existence.PLACEHOLDER_ID in stops else next(iter(stops), None)
 
 
 Blocks = Mapping[Key, list[Any]]

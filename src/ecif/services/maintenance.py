@@ -306,7 +306,8 @@ def close(session: Session, context: Context, no: str, *, expected: int | None, 
     if any(blocks.values()):
         raise CloseBlocked({rule: n for rule, n in blocks.items() if n})
     record = _decided(context, who, RecordStatus.CLOSED)
-    return _write(session, context, who, record, (), action="CLOSE_CUSTOMER", reason=reason)
+    closed = _write(session, context, who, record, (), action="CLOSE_CUSTOMER", reason=reason)
+    return replace(closed, changed=["status"])
 
 
 def reactivate(session: Session, context: Context, no: str, *, expected: int | None, reason: str) -> Changed:
@@ -319,7 +320,8 @@ def reactivate(session: Session, context: Context, no: str, *, expected: int | N
     if who.golden["status"] == RecordStatus.ACTIVE:
         return Changed(no, who.customer_no, who.version)
     record = _decided(context, who, RecordStatus.ACTIVE)
-    return _write(session, context, who, record, (), action="REACTIVATE_CUSTOMER", reason=reason)
+    active = _write(session, context, who, record, (), action="REACTIVATE_CUSTOMER", reason=reason)
+    return replace(active, changed=["status"])
 
 
 def _decided(context: Context, who: Known, status: RecordStatus) -> PartyRecord:

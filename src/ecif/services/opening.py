@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.completeness import REQUIRED, Element, Profile, lacks
 from ecif.domain.days import bank_day
-from ecif.domain.existence import Existence, Mode
+from ecif.domain.existence import Existence, Mode, number_faults
 from ecif.domain.golden import golden_record
 from ecif.domain.identifiers import Validity
 from ecif.domain.normal import normal_identifiers
@@ -21,7 +21,7 @@ from ecif.matching.keys import match_keys
 from ecif.services.candidates import claim
 from ecif.services.changes import log_change
 from ecif.services.context import Context
-from ecif.services.existence import Found, Seen, check
+from ecif.services.existence import Found, Seen, check, stopped
 from ecif.services.ingest import Delivery, ingest
 from ecif.services.source_records import places
 
@@ -86,7 +86,7 @@ def open_customer(
         SourceKeyTaken, VerdictContradicted: what was said cannot be.
     """
     missing = _missing(record, profile)
-    if missing:
+    if missing and not stopped(tuple(number_faults(record))):  # else the check says of its number what is wrong
         raise OpeningIncomplete(missing)
     features = features_of(record)
     claim(session, {context.digests.of(key) for key in match_keys(features)})

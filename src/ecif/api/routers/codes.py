@@ -11,25 +11,62 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Header, Path, Response
 
-from ecif.api.problems import PROBLEMS
+from ecif.api.existing import FAULTS, FLAGS
+from ecif.api.parameters import NO_QUERY
+from ecif.api.problems import MESSAGES, PROBLEMS
+from ecif.api.refusals import BLOCKS
 from ecif.api.security import caller
 from ecif.api.tokens import SCOPES
 from ecif.domain import codes
+from ecif.matching.types import Field
+from ecif.services.change_requests import RequestStatus
 from ecif.services.ingest import Fate
 
 _FATES = {"CREATED": "新增", "UPDATED": "更新", "UNCHANGED": "无变化", "HISTORY": "旧版本, 仅存历史"}
 _TWO_LANGUAGES = re.compile("([ -~]+) (.+)")
 
 
-def _scope(name: str, text: str) -> codes.Row:
+_REQUESTS = {"PENDING": "待复核", "APPROVED": "已通过", "REJECTED": "已拒绝"}
+_COMPARED = {
+    "STATED": "人工认定", "IDENTIFIER": "强证件号", "DOCUMENT": "其他证件", "BROKEN_NUMBER": "校验不符的号码",
+    "MASKED_NUMBER": "有遮盖的号码", "NAME": "姓名或名称", "BIRTH": "出生或成立日期", "GENDER": "性别", "PHONE": "电话",
+    "ADDRESS": "地址", "EMAIL": "电子邮箱", "EMPLOYER": "工作单位", "LEGAL_REPRESENTATIVE": "法定代表人",
+    "KIND": "总分机构",
+}  # fmt: skip
+_LOSSES = {
+    "LOWER_QUALITY": ("质量较低", "of lower quality"),
+    "LOWER_SOURCE_PRIORITY": ("来源优先级较低", "from a source of lower priority"),
+    "OLDER": ("较早", "older"),
+    "LATER": ("较晚", "later"),
+    "NOT_DERIVED": ("非由证件号码推出", "not derived from the number"),
+}
+_NOT_APPLIED = {"SAID_BY_OTHERS": "其他来源仍有此值"}
+
+
+def _told(texts: Mapping[str, tuple[str, str]]) -> codes.Table:
+    return tuple({"code": code, "name_zh": zh, "name_en": en} for code, (zh, en) in texts.items())
+
+
+def _scope(text: str) -> tuple[str, str]:
     english, chinese = _TWO_LANGUAGES.fullmatch(text).groups()  # type: ignore[union-attr]
-    return {"code": name, "name_zh": chinese, "name_en": english}
+    return chinese, english
 
 
 TABLES: Mapping[str, codes.Table] = {
     **codes.TABLES,
+    "lost_reasons": _told(_LOSSES),
+    "not_applied_reasons": (
+        *codes.TABLES["survivorship_rules"],
+        *({"code": code, "name_zh": zh} for code, zh in _NOT_APPLIED.items()),
+    ),
+    "compared_fields": codes.table(Field, _COMPARED),
+    "number_faults": _told(FAULTS),
+    "customer_flags": _told(FLAGS),
+    "closing_blocks": _told(BLOCKS),
+    "change_request_statuses": codes.table(RequestStatus, _REQUESTS),
     "record_fates": codes.table(Fate, _FATES),
-    "scopes": tuple(_scope(name, text) for name, text in SCOPES.items()),
+    "scopes": _told({name: _scope(text) for name, text in SCOPES.items()}),
+    "problems": _told(MESSAGES),
 }
 TableName = StrEnum("TableName", [(name.upper(), name) for name in TABLES])  # type: ignore[misc]
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=200, description="an ETag of before")]
@@ -37,7 +74,7 @@ IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", max_length=200
 router = APIRouter(
     prefix="/v1/codes",
     tags=["codes"],
-    dependencies=[Depends(caller)],
+    dependencies=[Depends(caller), NO_QUERY],
     responses={**{status: PROBLEMS[status] for status in (401, 422, 503)}, 304: {"description": "unchanged 未变化"}},
 )
 

@@ -191,7 +191,8 @@ def get_history(no: CustomerNo, who: Reading, asked: Annotated[HistoryQuery, Que
     with who.transaction() as session:
         found = customers.resolve(session, no)
         rows = customers.history(session, found.customer_no, after=asked.place, limit=asked.limit + 1)
-        who.log(session, [found.customer_no], clear_fields(SECTIONS, clear))
+        shown = (found.customer_no, *(row.customer_no for row in rows[: asked.limit]))
+        who.log(session, shown, clear_fields(SECTIONS, clear))
     items = [
         {
             "customer_no": row.customer_no,

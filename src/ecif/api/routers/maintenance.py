@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from sqlalchemy.orm import Session
 
+from ecif.api import reading
 from ecif.api.bodies import NoteBody, PatchBody, StatusBody
 from ecif.api.calls import EdgeIn, answer
 from ecif.api.etags import etag
-from ecif.api.parameters import CustomerNo, RequestsQuery
+from ecif.api.parameters import NO_QUERY, CustomerNo, RequestsQuery, View
 from ecif.api.problems import PROBLEMS, Problem
+from ecif.api.reading import Reader, reads
 from ecif.api.security import needs
 from ecif.api.tokens import Caller
-from ecif.api.views import request_view
-from ecif.db import transaction
+from ecif.api.views import SECTIONS, clear_fields, request_view
 from ecif.services import change_requests, maintenance
 from ecif.services.answers import Answer
+from ecif.services.change_requests import Request as Asked
 from ecif.services.change_requests import RequestStatus
 from ecif.services.context import Context
 from ecif.services.maintenance import Changed
 
 router = APIRouter(prefix="/v1", tags=["maintenance"])
 Writer = Depends(needs("customers:write"))
+Checker = Annotated[Reader, Depends(reads("changes:approve"))]
 Approver = Annotated[Caller, Depends(needs("changes:approve"))]
 NoRedirect = Annotated[
     bool, Header(alias="X-No-Redirect", description="true: refuse a merged number instead of writing to its survivor")
@@ -50,7 +54,7 @@ def _changed(changed: Changed, no_redirect: bool = False) -> Answer:
     return answer(200, shown, ETag=etag(changed.version))
 
 
-@router.patch("/customers/{no}", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+@router.patch("/customers/{no}", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def change_customer(no: CustomerNo, body: PatchBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """修改客户 Changes what the channel says of a customer; key identity waits for a second person (202)."""
     expected = edge.must_expect()
@@ -65,7 +69,7 @@ def change_customer(no: CustomerNo, body: PatchBody, edge: EdgeIn, no_redirect: 
     return edge.run(body, work)
 
 
-@router.post("/customers/{no}:close", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+@router.post("/customers/{no}:close", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def close_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """客户销户 Closes a customer as a whole, unless something is still open; the number stays for ever."""
 
@@ -76,7 +80,7 @@ def close_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: 
     return edge.run(body, work)
 
 
-@router.post("/customers/{no}:reactivate", dependencies=[Writer], responses=PROBLEMS, response_model=None)
+@router.post("/customers/{no}:reactivate", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def reactivate_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """重新激活 Opens a closed customer again, under the same number."""
 
@@ -88,24 +92,34 @@ def reactivate_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redir
 
 
 @router.get("/change-requests", responses=PROBLEMS, response_model=None)
-def list_change_requests(request: Request, who: Approver, asked: Annotated[RequestsQuery, Query()]) -> dict[str, Any]:
+def list_change_requests(who: Checker, asked: Annotated[RequestsQuery, Query()]) -> Response:
     """复核申请 Changes that wait for a second person, or waited."""
-    with transaction(request.app.state.engine) as session:
+    clear = who.clear(asked.clear)
+    with who.transaction() as session:
         found = change_requests.listing(
             session, asked.status, customer_no=asked.customer_no, after=asked.after, limit=asked.limit + 1
         )
-    shown = [request_view(r) for r in found[: asked.limit]]
-    return {"items": shown, "next_after": shown[-1]["id"] if len(found) > asked.limit else None}
+        shown = _shown(session, who, found[: asked.limit], clear)
+    return reading.answer({"items": shown, "next_after": shown[-1]["id"] if len(found) > asked.limit else None})
 
 
 @router.get("/change-requests/{request_id}", responses=PROBLEMS, response_model=None)
-def get_change_request(request: Request, request_id: RequestId, who: Approver) -> dict[str, Any]:
+def get_change_request(request_id: RequestId, who: Checker, asked: Annotated[View, Query()]) -> Response:
     """复核申请 One of them."""
-    with transaction(request.app.state.engine) as session:
-        return request_view(change_requests.get(session, request_id))
+    clear = who.clear(asked.clear)
+    with who.transaction() as session:
+        (shown,) = _shown(session, who, [change_requests.get(session, request_id)], clear)
+    return reading.answer(shown)
 
 
-@router.post("/change-requests/{request_id}:approve", responses=PROBLEMS, response_model=None)
+def _shown(session: Session, who: Reader, found: Sequence[Asked], clear: Collection[str]) -> list[dict[str, Any]]:
+    """The requests as the checker may see them; on record, where he sees what they would write."""
+    fields = {f for request in found for f in request.touched} & set(clear_fields(SECTIONS, clear))
+    who.log(session, (request.row.customer_no for request in found), fields)
+    return [request_view(request, clear) for request in found]
+
+
+@router.post("/change-requests/{request_id}:approve", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def approve_change(request_id: RequestId, who: Approver, body: NoteBody, edge: EdgeIn) -> Response:
     """复核通过 Carries out what another person asked for; the customer is matched again."""
 
@@ -115,7 +129,7 @@ def approve_change(request_id: RequestId, who: Approver, body: NoteBody, edge: E
     return edge.run(body, work)
 
 
-@router.post("/change-requests/{request_id}:reject", responses=PROBLEMS, response_model=None)
+@router.post("/change-requests/{request_id}:reject", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def reject_change(request_id: RequestId, who: Approver, body: NoteBody, edge: EdgeIn) -> Response:
     """复核拒绝 Turns it down; nothing changes."""
 

@@ -13,6 +13,8 @@ from ecif.api.bodies import ExistsBody, OpenBody, related
 from ecif.api.calls import EdgeIn, answer, now_by
 from ecif.api.etags import etag
 from ecif.api.existing import found_view
+from ecif.api.invalid import finding
+from ecif.api.parameters import NO_QUERY
 from ecif.api.problems import PROBLEMS, Problem
 from ecif.api.security import needs
 from ecif.db import reading
@@ -27,7 +29,9 @@ from ecif.services.opening import Opened, open_customer
 router = APIRouter(prefix="/v1/customers", tags=["opening"])
 
 
-@router.post(":exists", dependencies=[Depends(needs("customers:check"))], responses=PROBLEMS, response_model=None)
+@router.post(
+    ":exists", dependencies=[Depends(needs("customers:check")), NO_QUERY], responses=PROBLEMS, response_model=None
+)
 def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     """客户存在性检查 Whether this party is a customer, and what to do. It guarantees nothing: opening checks again."""
     context = now_by(edge.call.caller, edge.app.digests, edge.call)
@@ -37,13 +41,13 @@ def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     return edge.answered(answer(200, found_view(found, context.day)))
 
 
-@router.post("", dependencies=[Depends(needs("customers:open"))], responses=PROBLEMS, response_model=None)
+@router.post("", dependencies=[Depends(needs("customers:open")), NO_QUERY], responses=PROBLEMS, response_model=None)
 def open_new_customer(body: OpenBody, edge: EdgeIn) -> Response:
     """开立客户 Opens a customer and gives the number; for one who exists, with on_exists=return, the number he has."""
     channel = CHANNELS[edge.call.channel]
     verdicts = {v.customer_no: v.same for v in body.suspects}
     if verdicts and not channel.confirms:
-        raise Problem.of("ECIF-5004", 403, detail="suspects")
+        raise Problem.of("ECIF-5006", 403, errors=[finding("body.suspects", "not_confirming_channel")])
     key = body.source_key or f"{OWN_KEY}{uuid4().hex}"
 
     def work(session: Session, context: Context) -> Answer:

@@ -11,8 +11,9 @@ from pydantic import Field, SkipValidation, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from ecif.api.bodies import Body, SourceKey, SourceRecordBody
+from ecif.api.bodies import SourceKey, SourceRecordBody
 from ecif.api.calls import Edge, EdgeIn, answer, now_by
+from ecif.api.parameters import NO_QUERY, Asked
 from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
 from ecif.api.times import Moment
@@ -52,7 +53,7 @@ def _view(delivered: Delivered) -> dict[str, Any]:
     }
 
 
-@router.put("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
+@router.put("/{system}/{key:path}", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
     """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
     _own(edge, system)
@@ -86,7 +87,7 @@ def upserts(engine: Engine | None, digests: KeyDigests) -> Upserts:
     return Together(work, TOGETHER_MAX, lambda error: is_busy(error) or is_away(error))
 
 
-class EndQuery(Body):
+class EndQuery(Asked):
     """When the source deleted its record."""
 
     business_time: Moment | None = Field(None, description="源系统业务时间; 不给则为当前时间")
@@ -111,7 +112,7 @@ class NamedRecord(SourceRecordBody):
     key: SourceKey
 
 
-class BatchBody(Body):
+class BatchBody(Asked):
     """Records of one or several systems."""
 
     records: list[SkipValidation[NamedRecord]] = Field(
@@ -121,10 +122,10 @@ class BatchBody(Body):
     )
 
 
-@router.post(":batch", responses=PROBLEMS, response_model=None)
+@router.post(":batch", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
     """批量实时上送 Up to 500 in one transaction, with a result for each: one that is not valid does not stop the others."""
-    parsed = [_parsed(given, edge) for given in body.records]
+    parsed = [_parsed(given, edge, n) for n, given in enumerate(body.records)]
 
     def work(session: Session, context: Context) -> Answer:
         good = [record for record in parsed if isinstance(record, NamedRecord)]
@@ -137,12 +138,12 @@ def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
     return edge.run(body, work)
 
 
-def _parsed(given: Any, edge: Edge) -> NamedRecord | Problem:
+def _parsed(given: Any, edge: Edge, n: int) -> NamedRecord | Problem:
     try:
         record = NamedRecord.model_validate(given)
         _own(edge, record.system)
     except ValidationError as error:
-        return invalid(error.errors())
+        return invalid([e | {"loc": ("body", "records", n, *e["loc"])} for e in error.errors()])
     except Problem as problem:
         return problem
     return record

@@ -1,0 +1,87 @@
+"""How many statements each call that changes something takes: round trips are its cost. More has to be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from people import citizen
+from served import ID_A, Api, serving
+from statements import counted
+
+from ecif.db import open_database
+from ecif.services.context import KeyDigests
+from ecif.settings import Settings
+
+COUNTER = {"X-Channel": "COUNTER", "X-Operator": "clerk"}
+KEY = {"Idempotency-Key": "pinned"}
+WHY = {"reason": "x"}
+RECORDS = "/v1/source-records"
+
+
+def person(n: int, **more: Any) -> dict[str, Any]:
+    number = {"kind": "CITIZEN_ID", "number": citizen(n, "19650505", "441099")}
+    return {"party_type": "PERSON", "name": f"孙一{chr(0x4E00 + n)}", "identifiers": [number], **more}
+
+
+def sent(n: int, day: int = 1, **more: Any) -> dict[str, Any]:
+    return person(n, business_time=f"2026-01-{day:02d}T00:00:00Z", **more)
+
+
+def many(size: int, first: int) -> dict[str, Any]:
+    return {"records": [sent(first + n) | {"system": "ebank", "key": f"{first + n}"} for n in range(size)]}
+
+
+@pytest.fixture(scope="module")
+def api(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Api]:
+    with open_database(Settings(homes())) as engine, serving(engine, digests) as api:
+        yield api
+
+
+def takes(api: Api, statements: int, status: int, call: str, **options: Any) -> httpx.Response:
+    """Makes the call, which is answered with the status after so many statements."""
+    method, _, path = call.partition(" ")
+    with counted(api.engine) as sent:
+        answer = api.ask(method, path, **options)
+    assert answer.status_code == status, answer.text
+    assert len(sent) == statements, f"{call}: {len(sent)}\n" + "\n".join(sent)
+    return answer
+
+
+def test_checking_and_opening(api: Api) -> None:
+    known = {"party_type": "PERSON", "name": "张三丰", "identifiers": [{"kind": "CITIZEN_ID", "number": ID_A}]}
+    takes(api, 1, 200, "POST /v1/customers:exists", json=person(1))
+    takes(api, 3, 200, "POST /v1/customers:exists", json=known)
+    takes(api, 23, 201, "POST /v1/customers", json=person(1))
+    takes(api, 25, 201, "POST /v1/customers", json=person(2), headers=KEY)
+    takes(api, 2, 201, "POST /v1/customers", json=person(2), headers=KEY)
+    takes(api, 4, 200, "POST /v1/customers", json=known | {"on_exists": "return"})
+    takes(api, 4, 409, "POST /v1/customers", json=known)
+
+
+def test_changing(api: Api) -> None:
+    no = api.post("/v1/customers", json=person(11)).json()["customer_no"]
+    path = f"PATCH /v1/customers/{no}"
+    takes(api, 32, 200, path, json=WHY | {"occupation": "教师"}, headers=COUNTER | {"If-Match": '"v1"'})
+    takes(api, 37, 200, path, json=WHY | {"occupation": "医生"}, headers=COUNTER | {"If-Match": '"v2"'})
+    takes(api, 2, 200, path, json=WHY | {"occupation": "医生"}, headers=COUNTER | {"If-Match": '"v3"'})
+    takes(api, 2, 412, path, json=WHY | {"occupation": "教师"}, headers=COUNTER | {"If-Match": '"v1"'})
+    renamed = WHY | {"name": "孙改名", "evidence": "x"}
+    asked = takes(api, 3, 202, path, json=renamed, headers=COUNTER | {"If-Match": '"v3"'}).headers["Location"]
+    takes(api, 39, 200, f"POST {asked}:approve", json={}, headers={"X-Operator": "chief"})
+    takes(api, 39, 200, f"POST /v1/customers/{no}:close", json=WHY, headers=COUNTER)
+    takes(api, 37, 200, f"POST /v1/customers/{no}:reactivate", json=WHY, headers=COUNTER)
+
+
+def test_source_records(api: Api) -> None:
+    path = f"PUT {RECORDS}/ebank/p1"
+    takes(api, 21, 201, path, json=sent(21))
+    takes(api, 3, 200, path, json=sent(21))
+    takes(api, 31, 200, path, json=sent(21, 2, occupation="教师"))
+    takes(api, 33, 200, path, json=sent(21, 3, occupation="医生"), headers={"Idempotency-Key": "put"})
+    takes(api, 32, 200, f"DELETE {RECORDS}/ebank/p1")
+    for size, first in ((1, 100), (40, 200)):
+        takes(api, 21, 200, f"POST {RECORDS}:batch", json=many(size, first))
