@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from people import citizen
-from served import COMPANY, ID_A, ID_B, ID_WIFE, PHONE, USCC, Api, is_problem, token
+from served import COMPANY, ID_A, ID_WIFE, PHONE, USCC, Api, is_problem, token
 
 from ecif.api.tokens import SCOPES
 from ecif.domain.existence import Existence, Mode
@@ -78,15 +78,19 @@ def bank(api: Api) -> Api:
         ("core/moved", said | {"identifiers": both[:1]}),
         ("ebank/moved", said | {"identifiers": both[1:]}),
         ("card/moved", said | {"identifiers": both}),
+        ("loan/namesake", said | {"name": "张三丰", "identifiers": [{"kind": "HMT_RESIDENCE", "number": NAMESAKE}]}),
         ("core/gone", gone),
     ):
         no = api.ask("PUT", f"/v1/source-records/{path}", json=body).json()["customer_no"]
+        api.numbers[path] = no
     assert api.post(f"/v1/customers/{no}:close", json={"reason": "x"}).status_code == 200
     return api
 
 
 MOVED, MOVED_TOO, GONE = citizen(81, "19810101"), citizen(82, "19810101", "810000"), citizen(83, "19810101")
-TWO = asked("张三丰", ID_A) | {"identifiers": [{"kind": "CITIZEN_ID", "number": n} for n in (ID_A, ID_B)]}
+NAMESAKE = citizen(84, "19810101", "810000")
+TWO = asked("张三丰", ID_A)
+TWO["identifiers"].append({"kind": "HMT_RESIDENCE", "number": NAMESAKE})
 RESULTS: dict[str, tuple[dict[str, Any], str]] = {
     "NOT_FOUND": (asked("王五", FREE), ""),
     "EXISTS": (asked("张三丰", ID_A), ""),
@@ -110,7 +114,7 @@ def test_the_nine_results_in_each_mode(bank: Api, result: str, mode: Mode) -> No
     if result == "EXISTS_REDIRECTED":
         assert found["requested_no"] != found["customer_no"]
     if found["result"] == "AMBIGUOUS":
-        assert {c["customer_no"] for c in found["candidates"]} == {bank.no("core:1"), bank.no("loan:9")}
+        assert {c["customer_no"] for c in found["candidates"]} == {bank.no("core:1"), bank.no("loan/namesake")}
 
 
 def test_a_customer_without_number_is_a_suspect_by_his_phone(api: Api) -> None:

@@ -161,7 +161,7 @@ def test_each_clear_read_is_on_record(api: Api) -> None:
     assert logged(f"/{live}/accounts", "pii:clear:account") == [(live, "accounts")]
     assert logged(f"/{live}/relations", "pii:clear:identity") == [(live, "relations")]
     assert logged(f"/{live}/lineage", "pii:clear:identity") == [(live, identity)]
-    assert logged(f"/{live}/history", "pii:clear:identity") == [(live, identity)]
+    assert logged(f"/{live}/history", "pii:clear:identity") == [(live, identity), (merged, identity)]
     for part in ("", "/accounts", "/sources", "/history"):
         assert (
             logged(f"/{live}{part}")

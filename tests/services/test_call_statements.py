@@ -82,6 +82,6 @@ def test_source_records(api: Api) -> None:
     takes(api, 3, 200, path, json=sent(21))
     takes(api, 31, 200, path, json=sent(21, 2, occupation="教师"))
     takes(api, 33, 200, path, json=sent(21, 3, occupation="医生"), headers={"Idempotency-Key": "put"})
-    takes(api, 32, 200, f"DELETE {RECORDS}/ebank/p1")
+    takes(api, 33, 200, f"DELETE {RECORDS}/ebank/p1")
     for size, first in ((1, 100), (40, 200)):
         takes(api, 21, 200, f"POST {RECORDS}:batch", json=many(size, first))
