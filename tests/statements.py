@@ -28,10 +28,18 @@ def counted(engine: Engine) -> Iterator[Statements]:
     def stop(connection: psycopg.Connection[Any], *_: object) -> None:
         connection.cursor_factory = psycopg.Cursor
 
+    plain = psycopg.AsyncCursor.execute  # of reads in the event loop, whose connections are not the engine's
+
+    async def counting(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(str(query))
+        return await plain(self, query, *arguments, **options)
+
     event.listen(engine, "checkout", count)
     event.listen(engine, "checkin", stop)
+    psycopg.AsyncCursor.execute = counting  # type: ignore[method-assign]
     try:
         yield sent
     finally:
+        psycopg.AsyncCursor.execute = plain  # type: ignore[method-assign]
         event.remove(engine, "checkout", count)
         event.remove(engine, "checkin", stop)

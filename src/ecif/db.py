@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from asyncio import Semaphore, timeout
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -20,6 +21,7 @@ from ecif.settings import Settings
 __all__ = [
     "DatabaseError",
     "GivenUp",
+    "Readers",
     "bound_time",
     "is_away",
     "is_busy",
@@ -37,6 +39,8 @@ THREADS = 20
 thread; more of them would only wait for the same few cores."""
 POOL_SIZE = THREADS + 4
 """A connection for each thread, and for what runs beside them: commits, health, figures."""
+READERS = 8
+"""Connections for reads in the event loop, each of which is busy for a fraction of a millisecond."""
 POOL_TIMEOUT_S = 2
 BOUNDS = {"lock_timeout": "8s", "statement_timeout": "10s", "idle_in_transaction_session_timeout": "15s"}
 """How long a call may hang in the database. A chunk of a file, whose claims a call waits for, takes about a second."""
@@ -180,3 +184,44 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
                 raise
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
     raise GivenUp(f"事务重试 {attempts} 次未成功 the transaction was given up {attempts} times")
+
+
+class Readers:
+    """Connections for reads of one statement in the event loop: to wake a thread for one costs more than the statement."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+        self._room = Semaphore(READERS)
+        self._idle: list[psycopg.AsyncConnection[Any]] = []
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        """A connection on which every statement stands alone."""
+        try:
+            async with timeout(POOL_TIMEOUT_S):
+                await self._room.acquire()
+        except TimeoutError as error:
+            raise PoolTimeout from error
+        try:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            try:
+                yield connection
+            finally:
+                if connection.closed:
+                    await self.close()  # the others may be too, and nobody knows before he asks
+                else:
+                    self._idle.append(connection)
+        finally:
+            self._room.release()
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        assert self._engine is not None
+        _, options = self._engine.dialect.create_connect_args(self._engine.url)
+        connection = await psycopg.AsyncConnection.connect(**options, connect_timeout=5, autocommit=True)
+        await connection.execute(f"SET statement_timeout = '{BOUNDS['statement_timeout']}'")
+        return connection
+
+    async def close(self) -> None:
+        """Closes those that nobody uses."""
+        while self._idle:
+            await self._idle.pop().close()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from people import DAY, NOW, citizen, record, scalar
 from sqlalchemy import Engine, text
 
-from ecif.db import reading, run_transaction, transaction
+from ecif.db import run_transaction, transaction
 from ecif.domain.records import PartyRecord
 from ecif.services.context import Context, KeyDigests
 from ecif.services.customers import CustomerNotFound, Golden, golden
@@ -36,13 +36,13 @@ def numbers(engine: Engine) -> list[str]:
 
 def answers(engine: Engine) -> dict[str, Golden]:
     """What every number answers now."""
-    with reading(engine) as connection:
-        return {no: golden(connection, no) for no in numbers(engine)}
+    with transaction(engine) as session:
+        return {no: golden(session, no) for no in numbers(engine)}
 
 
 def answers_as_of(engine: Engine, as_of: datetime, nos: list[str]) -> dict[str, Golden]:
-    with reading(engine) as connection:
-        return {no: golden_as_of(connection, no, as_of) for no in nos}
+    with transaction(engine) as session:
+        return {no: golden_as_of(session, no, as_of) for no in nos}
 
 
 @st.composite

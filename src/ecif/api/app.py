@@ -24,7 +24,7 @@ from ecif.api.middleware import front
 from ecif.api.problems import framework_error
 from ecif.api.routers import codes, customers, events, health, maintenance, opening, source_records
 from ecif.api.tokens import Verifier
-from ecif.db import THREADS
+from ecif.db import THREADS, Readers
 from ecif.services.context import KeyDigests
 
 
@@ -42,7 +42,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
         generate_unique_id_function=lambda route: route.name,
         middleware=[Middleware(front, meters)],
         exception_handlers={HTTPException: framework_error, RequestValidationError: framework_error},
-        lifespan=_few_threads,
+        lifespan=_resources,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # paths and queries name people
     )
@@ -51,9 +51,9 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
     app.state.upserts = source_records.upserts(engine, digests)
     app.state.news = events.news(engine)
     for router in (
+        customers.router,  # the most frequent call is looked for first
         health.router,
         opening.router,
-        customers.router,
         maintenance.router,
         source_records.router,
         events.router,
@@ -65,9 +65,11 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
 
 
 @asynccontextmanager
-async def _few_threads(app: FastAPI) -> AsyncIterator[None]:
+async def _resources(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = THREADS
+    app.state.readers = Readers(app.state.engine)
     yield
+    await app.state.readers.close()
 
 
 def _document(app: FastAPI) -> None:

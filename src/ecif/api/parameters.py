@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ecif.api.invalid import unfit
 from ecif.api.times import Moment
@@ -16,16 +16,24 @@ from ecif.domain.events import EventType
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.services.change_requests import RequestStatus
 
-CustomerNo = Annotated[
-    str, Path(pattern="^[0-9]{12}$", description="客户号 customer number", examples=["100000000016"])
-]
+_NO = {"pattern": "^[0-9]{12}$", "description": "客户号 customer number", "examples": ["100000000016"]}
+CustomerNo = Annotated[str, Path(**_NO)]
+
+
+def _utf8(given: Any) -> Any:
+    """HTTP hands headers over as Latin-1; who writes 汉字 writes UTF-8."""
+    return given.encode("latin-1", "replace").decode(errors="replace").strip() if isinstance(given, str) else given
 
 
 class ReadHeaders(BaseModel):
     """What a read says of itself in headers."""
 
-    purpose: str | None = Field(None, alias="X-Purpose", max_length=200, description="查看明文的用途")
-    operator: str = Field("", alias="X-Operator", max_length=64, description="操作员 the clerk")
+    purpose: Annotated[str, Field(max_length=200), BeforeValidator(_utf8)] | None = Field(
+        None, alias="X-Purpose", description="查看明文的用途"
+    )
+    operator: Annotated[str, Field(max_length=64), BeforeValidator(_utf8)] = Field(
+        "", alias="X-Operator", description="操作员 the clerk"
+    )
     channel: Channel | None = Field(None, alias="X-Channel", description="渠道 where the call comes from")
 
 
@@ -75,6 +83,18 @@ class CustomerQuery(PartsView):
     valid_at: Time | None = Field(
         None, description="业务时间: what was so then, by what is known now, or was as of as_of"
     )
+
+
+class _CustomerPath(BaseModel):
+    no: Annotated[str, Field(**_NO)]
+
+
+class CustomerRead(BaseModel):
+    """All that a read of one golden record says, by the place where it says it."""
+
+    path: _CustomerPath
+    query: CustomerQuery
+    header: ReadHeaders
 
 
 class BatchQuery(PartsView):

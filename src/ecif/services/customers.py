@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
+from psycopg import AsyncConnection
 from sqlalchemy.orm import Session
 
 from ecif.domain.company_names import normalize_company_name
@@ -18,7 +19,7 @@ from ecif.domain.phones import normalize_phone
 from ecif.domain.text import compact
 from ecif.matching.keys import Key, KeyKind
 from ecif.services.context import KeyDigests
-from ecif.services.rows import Reads, query
+from ecif.services.rows import query, query_alone
 
 _RESOLVE = "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b"
 _GOLDEN = (  # OFFSET 0 keeps the planner from hashing all parties to find a hundred
@@ -103,7 +104,7 @@ class Golden(Resolved):
         return cast(dict[str, Any], orjson.loads(self.text))
 
 
-def resolve(session: Reads, no: str) -> Resolved:
+def resolve(session: Session, no: str) -> Resolved:
     """Follows a merged number to its survivor.
 
     Raises:
@@ -115,19 +116,31 @@ def resolve(session: Reads, no: str) -> Resolved:
     return Resolved(no, rows[0].live)
 
 
-def golden(session: Reads, no: str) -> Golden:
+def golden(session: Session, no: str) -> Golden:
     """The golden record of a number, or of the one into which it was merged: one statement.
 
     Raises:
         CustomerNotFound: the number was never issued.
     """
-    rows = query(session, _GOLDEN_OF_ONE, no=no)
+    return _only(no, query(session, _GOLDEN_OF_ONE, no=no))
+
+
+async def golden_alone(connection: AsyncConnection[Any], no: str) -> Golden:
+    """The same for the call that is made most, in the event loop of the server.
+
+    Raises:
+        CustomerNotFound: the number was never issued.
+    """
+    return _only(no, await query_alone(connection, _GOLDEN_OF_ONE, no=no))
+
+
+def _only(no: str, rows: Sequence[Any]) -> Golden:
     if not rows:
         raise CustomerNotFound(no)
     return Golden(*rows[0])
 
 
-def golden_records(session: Reads, nos: Sequence[str]) -> dict[str, Golden]:
+def golden_records(session: Session, nos: Sequence[str]) -> dict[str, Golden]:
     """The golden records of numbers that were issued, by the number asked for."""
     rows = query(session, _GOLDEN_OF_MANY, nos=list(nos)) if nos else []
     return {row.requested_no: Golden(*row) for row in rows}

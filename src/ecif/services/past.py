@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from ecif.domain.documents import load_record
 from ecif.domain.golden import golden_record
 from ecif.services.customers import Golden, Resolved, resolve
-from ecif.services.rows import Reads, query
+from ecif.services.rows import query
 
 HOPS_MAX = 10
 """A merged number leads to its survivor in one step; more than a few are a fault."""
@@ -39,7 +41,7 @@ class TooManyRecords(Exception):
     """The customer has more records than are survived for a question."""
 
 
-def golden_as_of(session: Reads, no: str, as_of: datetime) -> Golden:
+def golden_as_of(session: Session, no: str, as_of: datetime) -> Golden:
     """What was answered then for a number; where it was merged then, for the survivor of that time.
 
     Raises:
@@ -59,7 +61,7 @@ def golden_as_of(session: Reads, no: str, as_of: datetime) -> Golden:
     raise RecursionError(no)
 
 
-def golden_valid_at(session: Reads, no: str, valid_at: datetime, as_of: datetime | None = None) -> Golden:
+def golden_valid_at(session: Session, no: str, valid_at: datetime, as_of: datetime | None = None) -> Golden:
     """What was so then of a customer, by what is known now, or was known as of another time.
 
     The customer's records are those linked to it at that time of knowledge, each as of its newest version that held then.

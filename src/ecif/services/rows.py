@@ -18,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 Row = tuple[Any, ...]
 Reads = Session | psycopg.Connection[Any]
-"""Where reads run: in a transaction, or on a connection that has none, which is enough for one statement."""
+"""Where reads run: in a transaction, or on a connection that has none."""
 
 
 def query(session: Reads, sql: str, **params: Any) -> list[Any]:
@@ -29,6 +29,13 @@ def query(session: Reads, sql: str, **params: Any) -> list[Any]:
     with cast(psycopg.Connection[Any], connection).cursor(binary=True, row_factory=namedtuple_row) as cursor:
         cursor.execute(sql, params)  # type: ignore[arg-type, unused-ignore]
         return cursor.fetchall() if cursor.description else []
+
+
+async def query_alone(connection: psycopg.AsyncConnection[Any], sql: str, **params: Any) -> list[Any]:
+    """Runs a statement that reads, without a transaction and without a thread; rows are plain tuples."""
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(sql, params)  # type: ignore[arg-type, unused-ignore]
+        return await cursor.fetchall()
 
 
 @lru_cache(maxsize=128)

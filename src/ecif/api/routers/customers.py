@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
 
 from ecif.api.etags import etag, named
 from ecif.api.parameters import (
     BatchQuery,
     CustomerNo,
-    CustomerQuery,
+    CustomerRead,
     HistoryQuery,
     PartsQuery,
     SearchQuery,
@@ -21,22 +22,22 @@ from ecif.api.parameters import (
     View,
 )
 from ecif.api.problems import PROBLEMS, Problem
-from ecif.api.reading import HEADERS, PERSONAL, MayRead, Reader, answer
+from ecif.api.reading import PERSONAL, ByHand, MayRead, Reader, answer, reader_of, reads
+from ecif.api.tokens import Caller
 from ecif.api.views import SECTIONS, clear_fields, customer_view
 from ecif.domain.masking import FieldClass, mask_account, mask_name
 from ecif.services import customers
 from ecif.services.customers import Golden, Resolved
 from ecif.services.past import golden_as_of, golden_valid_at
-from ecif.services.rows import Reads
 
-Reading = Annotated[Reader, Depends(MayRead("customers:read"))]
-AccountReading = Annotated[Reader, Depends(MayRead("accounts:read"))]
+Reading = Annotated[Reader, Depends(reads("customers:read"))]
+AccountReading = Annotated[Reader, Depends(reads("accounts:read"))]
 
 Item = dict[str, Any]
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 
-_get = partial(router.get, openapi_extra={"parameters": HEADERS})
+_READ = ByHand(CustomerRead)
 _OF_MANY: dict[int | str, Item] = {status: PROBLEMS[status] for status in (401, 403, 422, 503)}
 _NOT_MODIFIED: dict[int | str, Item] = {304: {"description": "the version named by If-None-Match is the current one"}}
 
@@ -51,7 +52,7 @@ def _head(found: Resolved) -> Item:
     return {"requested_no": found.requested_no, "customer_no": found.customer_no, "redirected": found.redirected}
 
 
-@_get("", responses=_OF_MANY)
+@router.get("", responses=_OF_MANY)
 def search_customers(request: Request, who: Reading, asked: Annotated[SearchQuery, Query()]) -> Response:
     """查询客户 Customers that meet every criterion given, by index look-ups only."""
     if asked.account and "accounts:read" not in who.caller.scopes:
@@ -77,11 +78,11 @@ def search_customers(request: Request, who: Reading, asked: Annotated[SearchQuer
     return answer({"items": items, "next_after": shown[-1] if len(nos) > limit else None})
 
 
-@_get(":batch", responses=_OF_MANY)
+@router.get(":batch", responses=_OF_MANY)
 def get_customers(who: Reading, asked: Annotated[BatchQuery, Query()]) -> Response:
     """批量读取 Golden records of up to a hundred numbers, in the order asked; numbers never issued are named apart."""
     clear = who.clear(asked.clear)
-    with who.statement(clear) as session:
+    with who.transaction() as session:
         found = customers.golden_records(session, asked.no)
         if found:
             who.log(session, (golden.customer_no for golden in found.values()), clear_fields(asked.sections, clear))
@@ -95,44 +96,58 @@ def _shown(golden: Golden, sections: Iterable[str], provenance: bool, clear: Col
     return _head(golden) | version | view
 
 
-def _tagged(golden: Golden) -> Mapping[str, str]:
-    """The headers of a golden record. Where a merged number leads can change without the version: that is never kept."""
-    if not golden.version:
-        return PERSONAL
-    return PERSONAL | {"ETag": etag(golden.version)} | ({"Cache-Control": "no-store"} if golden.redirected else {})
+def _held(who: Reader, golden: Golden) -> bool:
+    """Whether the caller has this version already. A merged number can come to lead elsewhere, to the same version of another."""
+    return golden.version > 0 and not golden.redirected and named(who.known, golden.version)
 
 
-def _one(who: Reader, read: Callable[[Reads], Golden], asked: View, **parts: Any) -> Response:
-    """A golden record, or that the caller has this version already."""
-    clear = who.clear(asked.clear)
-    with who.statement(clear) as session:
+def _answer(who: Reader, golden: Golden, clear: Collection[str], sections: Iterable[str], provenance: bool) -> Response:
+    headers = {"ETag": etag(golden.version)} if golden.version else {}
+    if _held(who, golden):
+        return Response(status_code=304, headers=PERSONAL | headers)
+    if golden.redirected:
+        headers["Cache-Control"] = "no-store"
+    return answer(_shown(golden, sections, provenance, clear), headers)
+
+
+def _logged(who: Reader, clear: Collection[str], sections: Iterable[str], read: Callable[[Session], Golden]) -> Golden:
+    """A golden record that is about to be shown, which is written down as far as it is clear."""
+    with who.transaction() as session:
         golden = read(session)
-        headers = _tagged(golden)
-        if golden.version and not golden.redirected and named(who.known, golden.version):
-            return Response(status_code=304, headers=headers)
-        who.log(session, [golden.customer_no], clear_fields(parts["sections"], clear))
-    return answer(_shown(golden, clear=clear, **parts), headers)
+        if not _held(who, golden):
+            who.log(session, [golden.customer_no], clear_fields(sections, clear))
+    return golden
 
 
-@_get("/{no}", responses=PROBLEMS | _NOT_MODIFIED)
-def get_customer(no: CustomerNo, who: Reading, asked: Annotated[CustomerQuery, Query()]) -> Response:
+@router.get("/{no}", responses=PROBLEMS | _NOT_MODIFIED, openapi_extra={"parameters": _READ.contract})
+async def get_customer(request: Request, caller: Annotated[Caller, Depends(MayRead("customers:read"))]) -> Response:
     """统一视图 The golden record, of now or of another time; a merged number answers with its survivor and says so."""
+    told = _READ.take(request)
+    no, asked, who = told.path.no, told.query, reader_of(request, caller, told.header)
+    clear = who.clear(asked.clear)
 
-    def read(session: Reads) -> Golden:
+    def read(session: Session) -> Golden:
         if asked.valid_at:
             return golden_valid_at(session, no, asked.valid_at, asked.as_of)
         return golden_as_of(session, no, asked.as_of) if asked.as_of else customers.golden(session, no)
 
-    return _one(who, read, asked, sections=asked.sections, provenance=asked.provenance)
+    if clear or asked.as_of or asked.valid_at:
+        golden = await run_in_threadpool(_logged, who, clear, asked.sections, read)
+    else:
+        async with who.alone() as connection:
+            golden = await customers.golden_alone(connection, no)
+    return _answer(who, golden, clear, asked.sections, asked.provenance)
 
 
-@_get("/{no}/lineage", responses=PROBLEMS | _NOT_MODIFIED)
+@router.get("/{no}/lineage", responses=PROBLEMS | _NOT_MODIFIED)
 def get_lineage(no: CustomerNo, who: Reading, asked: Annotated[View, Query()]) -> Response:
     """血缘 Where every value comes from, what lost to it, and why."""
-    return _one(who, lambda session: customers.golden(session, no), asked, sections=SECTIONS, provenance=True)
+    clear = who.clear(asked.clear)
+    golden = _logged(who, clear, SECTIONS, lambda session: customers.golden(session, no))
+    return _answer(who, golden, clear, SECTIONS, True)
 
 
-@_get("/{no}/accounts", responses=PROBLEMS)
+@router.get("/{no}/accounts", responses=PROBLEMS)
 def get_accounts(no: CustomerNo, who: AccountReading, asked: Annotated[PartsQuery, Query()]) -> Response:
     """账户索引 Accounts over all source records."""
     clear = FieldClass.ACCOUNT in who.clear(asked.clear)
@@ -144,7 +159,7 @@ def get_accounts(no: CustomerNo, who: AccountReading, asked: Annotated[PartsQuer
     return _page(found, items, asked.limit, _part)
 
 
-@_get("/{no}/relations", responses=PROBLEMS)
+@router.get("/{no}/relations", responses=PROBLEMS)
 def get_relations(no: CustomerNo, who: Reading, asked: Annotated[PartsQuery, Query()]) -> Response:
     """客户间关系 Whom the customer's records name, with the numbers of those who are customers too."""
     clear = FieldClass.IDENTITY in who.clear(asked.clear)
@@ -160,7 +175,7 @@ def _part(item: Item) -> str:
     return f"{item['system']}:{item['key']}:{item['position']}"
 
 
-@_get("/{no}/sources", responses=PROBLEMS)
+@router.get("/{no}/sources", responses=PROBLEMS)
 def get_sources(no: CustomerNo, who: Reading, asked: Annotated[SourcesQuery, Query()]) -> Response:
     """交叉索引 Source records, each with the rule that brought it here."""
     with who.transaction() as session:
@@ -169,7 +184,7 @@ def get_sources(no: CustomerNo, who: Reading, asked: Annotated[SourcesQuery, Que
     return _page(found, [r._asdict() for r in rows], asked.limit, lambda item: f"{item['system']}:{item['key']}")
 
 
-@_get("/{no}/history", responses=PROBLEMS)
+@router.get("/{no}/history", responses=PROBLEMS)
 def get_history(no: CustomerNo, who: Reading, asked: Annotated[HistoryQuery, Query()]) -> Response:
     """历史版本 Versions of the golden record and of those merged into it, newest first."""
     clear = who.clear(asked.clear)
