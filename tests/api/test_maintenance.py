@@ -58,6 +58,17 @@ def test_a_change_is_a_new_version_that_says_who_and_why(api: Api) -> None:
     assert event["data"]["cool_down_until"]
 
 
+def test_the_history_tells_who_changed_what_through_which_channel_and_why(api: Api) -> None:
+    no = customer(api)
+    patch(api, no, {"occupation": "医生"})
+    changed, created = (item["change"] for item in api.get(f"/v1/customers/{no}/history").json()["items"])
+    told = {"action": "CHANGE_CUSTOMER", "operator": "clerk", "channel": "COUNTER", "branch": "0101", **WHY}
+    assert changed | told == changed and changed["caller"] == "tester" and changed["request_id"]
+    assert (created["action"], created["channel"]) == ("UPSERT_SOURCE_RECORDS", "API")
+    loaded = api.get(f"/v1/customers/{api.no('core:2')}/history").json()["items"]
+    assert [item["change"] for item in loaded] == [None], "nobody called: it came in a file"
+
+
 def test_nothing_new_makes_no_version_and_no_event(api: Api) -> None:
     no = customer(api)
     name = clear(api, no)["fields"]["name"]

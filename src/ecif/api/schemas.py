@@ -197,12 +197,28 @@ class SourceRecord(_Part):
     started_at: Moment
 
 
+class Change(TypedDict):
+    """变更登记: the call that made a version."""
+
+    action: str
+    caller: str
+    operator: str
+    channel: str
+    branch: str
+    business_date: Date | None
+    reason: str
+    evidence: str
+    request_id: str
+    changed_at: Moment
+
+
 class Version(TypedDict):
     """历史版本"""
 
     customer_no: No
     version: int
     recorded_at: Moment
+    change: Annotated[Change | None, Field(description="none where it came in a file")]
     record: GoldenRecord | Merged
 
 

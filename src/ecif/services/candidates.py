@@ -127,7 +127,7 @@ def _count(session: Session, found: Search, by_digest: Mapping[UUID, Key]) -> se
     stored: dict[UUID, int] = {d: n for d, n in query(session, _SHARED, digests=list(by_digest))}
     counted = {digest: _holders(key, found) for digest, key in by_digest.items()}
     changed = {d: n for d, n in counted.items() if n != stored.get(d, 1)}
-    found.shared.update((by_digest[d][1], n) for d, n in counted.items() if n > 1)
+    found.shared.update((by_digest[d][1], n) for d, n in counted.items())
     if not changed:
         return set()
     gone = [d for d in changed if d in stored]

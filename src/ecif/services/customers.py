@@ -55,7 +55,10 @@ _ACCOUNTS = (
     " ORDER BY r.system, r.key, a.position LIMIT %(limit)b"
 )
 _HISTORY = (
-    "SELECT g.customer_no, g.version, g.recorded_at, g.document FROM golden_record g JOIN party p USING (customer_no)"
+    "SELECT g.customer_no, g.version, g.recorded_at, g.document, to_jsonb(c) - 'id' AS change"
+    " FROM golden_record g JOIN party p USING (customer_no) LEFT JOIN LATERAL (SELECT l.* FROM outbox_event e"
+    " JOIN change_log l ON l.id = e.change_id WHERE e.customer_no = g.customer_no AND e.occurred_at = g.recorded_at"
+    " LIMIT 1) c ON true"
     " WHERE (p.customer_no = %(no)b OR p.merged_into = %(no)b) AND (%(last_no)b = '' OR (g.recorded_at, g.customer_no,"
     " g.version) < (SELECT recorded_at, customer_no, version FROM golden_record"
     " WHERE customer_no = %(last_no)b AND version = %(last_version)b))"
@@ -212,7 +215,7 @@ def accounts(session: Session, no: str, *, after: RecordPart = ("", "", 0), limi
 
 
 def history(session: Session, no: str, *, after: tuple[str, int] = ("", 0), limit: int = 20) -> list[Any]:
-    """The versions of a golden record and of those that were merged into it, newest first."""
+    """The versions of a golden record and of those that were merged into it, newest first, each with the call that made it."""
     return query(session, _HISTORY, no=no, last_no=after[0], last_version=after[1], limit=limit)
 
 

@@ -29,17 +29,16 @@ from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, update_rows
 
 _EXISTING = (
-    "SELECT r.id, r.system, r.key, r.business_time, r.content_hash FROM source_record r"
+    "SELECT r.id, r.system, r.key, r.business_time, r.content_hash,"
+    " (SELECT max(v.version) FROM source_record_version v WHERE v.record_id = r.id) AS last FROM source_record r"
     " JOIN unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) USING (system, key)"
 )
 _OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
 _LASTING = ", ".join(str(int(kind)) for kind in sorted(NAMES))
-_DROP = [
-    f"DELETE FROM {table} WHERE record_id = ANY(%(ids)b::bigint[]){but}"
-    for table, but in (("record_key", f" AND kind NOT IN ({_LASTING})"), ("account", ""), ("relation", ""))
-]
-_NEWEST_VERSION = (
-    "SELECT record_id, max(version) FROM source_record_version WHERE record_id = ANY(%(ids)b::bigint[]) GROUP BY 1"
+_DROP = (
+    f"WITH k AS (DELETE FROM record_key WHERE record_id = ANY(%(ids)b::bigint[]) AND kind NOT IN ({_LASTING})),"
+    " a AS (DELETE FROM account WHERE record_id = ANY(%(ids)b::bigint[]))"
+    " DELETE FROM relation WHERE record_id = ANY(%(ids)b::bigint[])"
 )
 _KNOWN_VERSIONS = (
     "SELECT q.n FROM unnest(%(ids)b::bigint[], %(hashes)b::bytea[], %(times)b::timestamptz[]) WITH ORDINALITY"
@@ -105,22 +104,31 @@ class _Stored:
     id: int
     business_time: datetime
     content_hash: bytes
+    last: int
 
     @property
     def order(self) -> tuple[datetime, bytes]:
         return self.business_time, self.content_hash
 
 
-def ingest(session: Session, context: Context, deliveries: Sequence[Delivery]) -> Result:
-    """Takes a batch of deliveries in, in the caller's transaction. Delivering the same again changes nothing."""
+def ingest(
+    session: Session, context: Context, deliveries: Sequence[Delivery], claimed: Collection[UUID] = ()
+) -> Result:
+    """Takes a batch of deliveries in, in the caller's transaction. Delivering the same again changes nothing.
+
+    Args:
+        claimed: keys that the caller has claimed already.
+    """
     items = [_Item(d, document := dump_record(d.record), content_hash(document)) for d in deliveries]
     fresh, seen = _unknown(session, items)
     if not fresh:
         return Result([i.fate for i in items])
     features = {id(i): features_of(i.delivery.record) for i in fresh}
     old = _old_features(session, [seen[i.name].id for i in fresh if i.name in seen])
-    claim(session, _claims(context, [*features.values(), *old.values()]))
-    fresh, stored = _unknown(session, fresh)
+    stored, claims = seen, _claims(context, [*features.values(), *old.values()])
+    if not claims.issubset(claimed):
+        claim(session, claims)
+        fresh, stored = _unknown(session, fresh)
     faster = [record.id for name, record in stored.items() if seen.get(name) != record]
     if faster:  # somebody changed these before they were ours
         changed = _old_features(session, faster)
@@ -145,7 +153,7 @@ def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[tu
     """The items that say something else than their stored record, and the stored records of all."""
     names = sorted({i.name for i in items})
     rows = query(session, _EXISTING, systems=[s for s, _ in names], keys=[k for _, k in names])
-    stored = {(r.system, r.key): _Stored(r.id, r.business_time, bytes(r.content_hash)) for r in rows}
+    stored = {(r.system, r.key): _Stored(r.id, r.business_time, bytes(r.content_hash), r.last) for r in rows}
     return [i for i in items if not (i.name in stored and stored[i.name].order == i.order)], stored
 
 
@@ -167,15 +175,17 @@ def _store(
             item.fate = Fate.HISTORY
         if old is None or best.order > old.order:
             best.fate = Fate.UPDATED if old else Fate.CREATED
-    _insert_versions(session, context, list(groups.values()))
+    last = {record.id: record.last for record in stored.values()}
+    _insert_versions(session, context, list(groups.values()), last)
     kept = [item for group in groups.values() for item in group]
     _update_records(session, context, [i for i in kept if i.fate is Fate.UPDATED])
     return kept
 
 
 def _unsaid(session: Session, items: list[_Item], stored: dict[tuple[str, str], _Stored]) -> list[_Item]:
-    """The items that are not in their record's history already."""
-    old = [(stored[i.name].id, i.hash, i.delivery.record.business_time, i) for i in items if i.name in stored]
+    """The items that are not in their record's history already, where everything is older than its newest version."""
+    known = ((stored[i.name], i) for i in items if i.name in stored)
+    old = [(s.id, i.hash, i.delivery.record.business_time, i) for s, i in known if i.order < s.order]
     if not old:
         return items
     ids, hashes, times, again = map(list, zip(*old, strict=True))
@@ -209,9 +219,7 @@ def _insert_records(session: Session, context: Context, groups: list[list[_Item]
         item.record_id = by_name[item.name]
 
 
-def _insert_versions(session: Session, context: Context, groups: list[list[_Item]]) -> None:
-    ids = [group[0].record_id for group in groups]
-    last: dict[int, int] = dict(query(session, _NEWEST_VERSION, ids=ids))
+def _insert_versions(session: Session, context: Context, groups: list[list[_Item]], last: dict[int, int]) -> None:
     rows = []
     for item in (item for group in groups for item in group):
         record, delivery = item.delivery.record, item.delivery
@@ -286,8 +294,8 @@ def write_derived(
         The match keys that known records had before.
     """
     left = {key for f in known.values() for key in match_keys(f)}
-    for drop in _DROP if known else ():
-        query(session, drop, ids=list(known))
+    if known:
+        query(session, _DROP, ids=list(known))
     feature_rows = [(i, dump_features(f).decode()) for i, f in features.items()]
     upsert = "ON CONFLICT (record_id) DO UPDATE SET document = EXCLUDED.document"
     insert_rows(session, RecordFeatures, ("record_id", "document"), feature_rows, upsert)

@@ -114,9 +114,9 @@ def _lock(
 ) -> Group:
     """Locks the parties around the records until the group is closed: links, held pairs, and what they reach."""
     records = set(work) | {r for _, lo, hi in auto(decisions) for r in (lo, hi)}
-    group = Group({}, {}, decisions)
-    while True:
-        homes = {r: no for r, no in query(session, _LINKS, ids=list(records))}
+    group, unsettled = Group({}, {}, decisions), records
+    while unsettled:
+        homes = {r: no for r, no in query(session, _LINKS, ids=list(unsettled))}
         wanted = set(homes.values()) - group.parties.keys()
         if not wanted:
             break
@@ -125,10 +125,11 @@ def _lock(
         links = query(session, _MEMBERS, nos=list(group.parties))
         group.home = {row.record_id: row.customer_no for row in links}
         group.links = {row.record_id: (row.id, row.rule) for row in links}
-        records |= group.home.keys()
         held = query(session, _HELD, ids=list(group.home))
         group.held = group.held or bool(held)
-        records |= {r for pair in held for r in pair}
+        beyond = {r for pair in held for r in pair} - records
+        unsettled = (homes.keys() | beyond) - group.home.keys()  # reached only now, or moved before they were locked
+        records = records | group.home.keys() | beyond
     if group.home:
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)

@@ -89,7 +89,8 @@ def open_customer(
     if missing and not stopped(tuple(number_faults(record))):  # else the check says of its number what is wrong
         raise OpeningIncomplete(missing)
     features = features_of(record)
-    claim(session, {context.digests.of(key) for key in match_keys(features)})
+    claimed = {context.digests.of(key) for key in match_keys(features)}
+    claim(session, claimed)
     found = check(session, context, record, Mode.STRICT)
     if found.customer and return_existing:
         return Opened(found.customer.customer_no, found.customer.version, False, found)
@@ -99,7 +100,7 @@ def open_customer(
     if not (features.strong or features.documents):
         raise OpeningIncomplete([Element.IDENTIFIER.value])
     context = log_change(session, context, "OPEN_CUSTOMER", reason=reason)
-    before = ingest(session, context, [Delivery(record)]).before
+    before = ingest(session, context, [Delivery(record)], claimed).before
     place = places(session, [(record.system, record.key)])[record.system, record.key]
     if same and place.customer_no != same:
         raise VerdictContradicted

@@ -69,6 +69,7 @@ def deliver(session: Session, context: Context, records: Sequence[PartyRecord]) 
 def deliver_together(session: Session, context: Context, sent: Sequence[tuple[PartyRecord, Call]]) -> list[Delivered]:
     """The same for calls that came at one time, each with its record: they share the statements that one would take."""
     causes = log_changes(session, context, _ACTION, [call for _, call in sent])
+    context = replace(context, cause=causes[0] if len(causes) == 1 else None)
     deliveries = [Delivery(record, cause=cause) for (record, _), cause in zip(sent, causes, strict=True)]
     return _deliver(session, context, deliveries)
 

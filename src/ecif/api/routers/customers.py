@@ -186,7 +186,7 @@ def get_sources(no: CustomerNo, who: Reading, asked: Annotated[SourcesQuery, Que
 
 @router.get("/{no}/history", responses=PROBLEMS)
 def get_history(no: CustomerNo, who: Reading, asked: Annotated[HistoryQuery, Query()]) -> Response:
-    """历史版本 Versions of the golden record and of those merged into it, newest first."""
+    """历史版本 Versions of the golden record and of those merged into it, newest first, and who changed what why."""
     clear = who.clear(asked.clear)
     with who.transaction() as session:
         found = customers.resolve(session, no)
@@ -198,6 +198,7 @@ def get_history(no: CustomerNo, who: Reading, asked: Annotated[HistoryQuery, Que
             "customer_no": row.customer_no,
             "version": row.version,
             "recorded_at": row.recorded_at,
+            "change": row.change,
             "record": customer_view(orjson.loads(row.document), clear=clear),
         }
         for row in rows
