@@ -34,7 +34,7 @@ NUMBERS = (citizen(1), citizen(1)[:6] + citizen(1)[8:17], citizen(3), citizen(5)
 PHONES = ("13912345670", "13912345671", "")
 CHANNELS = (Channel.COUNTER, Channel.EBANK, Channel.MOBILE)
 
-_said = st.fixed_dictionaries(
+_anybody = st.fixed_dictionaries(
     {
         "name": st.sampled_from(NAMES),
         "id": st.sampled_from(NUMBERS),
@@ -44,6 +44,17 @@ _said = st.fixed_dictionaries(
         "male": st.sampled_from((True, None)),
     }
 )
+_namesake = st.fixed_dictionaries(
+    {
+        "name": st.just(NAMES[0]),
+        "id": st.sampled_from((*NUMBERS[1:3], "")),
+        "phone": st.just(PHONES[0]),
+        "day": st.integers(0, 4),
+        "male": st.just(True),
+    }
+)
+"""People of one name and phone, about whom a clerk is asked."""
+_said = st.one_of(_anybody, _namesake)
 _steps = st.lists(
     st.one_of(
         st.tuples(st.just("file"), st.lists(st.tuples(st.integers(0, 5), _said), min_size=1, max_size=4)),

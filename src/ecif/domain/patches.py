@@ -88,7 +88,7 @@ _FIT: Mapping[str, Callable[[Any], bool]] = {
 
 
 def _hides(patch: PartyRecord, field: str) -> bool:
-    return "*" in str(getattr(patch, field)) or (field == "name" and shown_name(patch)[1] > 0)
+    return "*" in str(getattr(patch, field)) or (field == "name" and shown_name(patch)[1] > 1)
 
 
 def restated(own: PartyRecord, at: datetime, touched: Collection[str]) -> PartyRecord:
