@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from people import citizen, deliver, record
@@ -35,52 +34,6 @@ def test_a_batch_takes_the_same_statements_however_large(engine: Engine, digests
         with counted(engine) as sent:
             deliver(engine, digests, *batch)
         assert len(sent) == statements, "\n".join(sent)
-
-
-def _says(n: int, **more: Any) -> dict[str, Any]:
-    name, number = f"王大{chr(0x4E00 + n)}", citizen(n, "19660606", "440599")
-    return {
-        "party_type": "PERSON",
-        "name": name,
-        "identifiers": [{"kind": "CITIZEN_ID", "number": number}],
-        "phones": [f"137{n:08d}"],
-    } | more
-
-
-def test_a_changing_call_takes_as_many_as_its_work_needs(api: Api) -> None:
-    """An Idempotency-Key takes two more, and a call that was answered before no others."""
-
-    def sent(method: str, path: str, body: Any, key: str = "", **headers: str) -> int:
-        with counted(api.engine) as statements:
-            answer = api.ask(method, path, json=body, headers=headers | ({"Idempotency-Key": key} if key else {}))
-        assert answer.status_code in (200, 201), answer.text
-        answers.append(answer.json())
-        return len(statements)
-
-    answers: list[dict[str, Any]] = []
-    upsert = "/v1/source-records/ebank/counted"
-    first, later = ({"business_time": f"2026-01-0{day}T00:00:00Z"} for day in (1, 2))
-    counts = {
-        "new record": sent("PUT", upsert, _says(1, **first)),
-        "same record": sent("PUT", upsert, _says(1, **first)),
-        "newer record": sent("PUT", upsert, _says(1, employer="甲公司", **later)),
-        "opening": sent("POST", "/v1/customers", _says(2)),
-        "keyed opening": sent("POST", "/v1/customers", _says(3), key="counted"),
-        "repeated opening": sent("POST", "/v1/customers", _says(3), key="counted"),
-    }
-    no = answers[3]["customer_no"]
-    counts |= {
-        "patch": sent("PATCH", f"/v1/customers/{no}", {"occupation": "医生", "reason": "r"}, **{"If-Match": '"v1"'}),
-        "no-op": sent("PATCH", f"/v1/customers/{no}", {"occupation": "医生", "reason": "r"}, **{"If-Match": '"v2"'}),
-        "closing": sent("POST", f"/v1/customers/{no}:close", {"reason": "r"}),
-        "check": sent("POST", "/v1/customers:exists", _says(1)),
-        "check of nobody": sent("POST", "/v1/customers:exists", _says(4)),
-    }
-    assert counts == {
-        "new record": 20, "same record": 3, "newer record": 25,
-        "opening": 20, "keyed opening": 22, "repeated opening": 2,
-        "patch": 28, "no-op": 2, "closing": 30, "check": 3, "check of nobody": 1,
-    }  # fmt: skip
 
 
 READS = {

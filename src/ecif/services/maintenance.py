@@ -29,7 +29,6 @@ from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Delivery, ingest
 from ecif.services.rows import query
-from ecif.services.source_records import places
 
 OWN_KEY = "ecif:"
 """Keys of records that channels write here begin with this; no source system may use it."""
@@ -45,9 +44,11 @@ _KNOWN = (
     " JOIN golden_record g ON g.customer_no = s.customer_no AND g.version = s.version"
     " JOIN source_record a ON a.id = s.anchor_id WHERE p.customer_no = %(no)b"
 )
-_GOLDEN = (
-    "SELECT g.document FROM party p JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
-    " WHERE p.customer_no = %(no)b"
+_SHOWN = (
+    "SELECT p.customer_no, p.version, g.document FROM source_record r JOIN link l ON l.record_id = r.id"
+    " AND l.ended_at IS NULL JOIN party p ON p.customer_no = l.customer_no"
+    " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"
+    " WHERE r.system = %(system)b AND r.key = %(key)b"
 )
 _OPEN_ACCOUNTS = (
     "SELECT count(*) AS n FROM link l JOIN account a ON a.record_id = l.record_id"
@@ -262,10 +263,9 @@ def _write(
     result = ingest(session, context, [Delivery(record)])
     if result.before.get(who.customer_no) != who.version:  # somebody changed him since he was read
         raise VersionConflict(result.before.get(who.customer_no, who.version))
-    place = places(session, [(record.system, record.key)])[record.system, record.key]
-    (row,) = query(session, _GOLDEN, no=place.customer_no)
+    (row,) = query(session, _SHOWN, system=record.system, key=record.key)
     lost = _not_applied(record, touched, orjson.loads(row.document))
-    return Changed(who.requested_no, place.customer_no, place.version, list(touched), lost)
+    return Changed(who.requested_no, row.customer_no, row.version, list(touched), lost)
 
 
 def _not_applied(record: PartyRecord, touched: Iterable[str], golden: Mapping[str, Any]) -> list[NotApplied]:
