@@ -69,6 +69,7 @@ def upgrade() -> None:
         _column("reason", sa.String(500)),
         _column("evidence", sa.String(200)),
         _column("maker", sa.String(200)),
+        _column("caller", sa.String(200)),
         _column("channel", sa.String(40)),
         _column("branch", sa.String(40)),
         _column("made_at", MOMENT),

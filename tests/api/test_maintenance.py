@@ -136,6 +136,8 @@ def test_key_identity_takes_two_people(api: Api) -> None:
     assert scalar(api.engine, fields) == "identifiers,name"
     own = api.post(f"{request}:approve", json={}, headers=COUNTER)
     assert (own.status_code, own.json()["code"]) == (403, "ECIF-5005")
+    unnamed = api.post(f"{request}:approve", json={})
+    assert unnamed.json()["code"] == "ECIF-5005", "the same caller, who names no clerk"
     other = COUNTER | {"X-Operator": "chief"}
     done = api.post(f"{request}:approve", json={"note": "已核"}, headers=other)
     assert done.status_code == 200 and done.json()["not_applied"] == [], done.text
@@ -220,3 +222,11 @@ def test_a_change_needs_its_scope(api: Api) -> None:
     for path, method in ((f"/v1/customers/{no}", "PATCH"), (f"/v1/customers/{no}:close", "POST")):
         answer = api.client.request(method, path, json=WHY, headers=token("customers:read") | {"If-Match": '"v1"'})
         assert (answer.status_code, answer.json()["code"]) == (403, "ECIF-5003")
+
+
+def test_a_renewed_document_is_no_change_of_identity(api: Api) -> None:
+    no = customer(api)
+    number = clear(api, no)["identifiers"][0]["number"]
+    renewed = patch(api, no, {"identifiers": [{"kind": "CITIZEN_ID", "number": number, "valid_to": "2040-01-01"}]})
+    assert renewed.status_code == 200, renewed.text
+    assert clear(api, no)["identifiers"][0]["valid_to"] == "2040-01-01"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from people import citizen
-from served import Api, token
+from served import Api, right_now, token
 from sqlalchemy import text
 
 BODY: dict[str, Any] = {"party_type": "PERSON", "name": "钱多多", "business_time": "2026-03-01T08:00:00+08:00"}
@@ -46,7 +47,10 @@ def test_an_ended_record_is_kept_and_still_finds_its_party(api: Api) -> None:
     assert api.get(f"/v1/customers/{no}").json()["status"] == "CLOSED"
     asked = {k: one(2)[k] for k in ("party_type", "name", "identifiers")}
     assert api.post("/v1/customers:exists", json=asked).json()["result"] == "EXISTS_CLOSED"
-    back = put(api, "p2", one(2, business_time="2099-01-01T00:00:00Z"))
+    far = put(api, "p2", one(2, business_time="2099-01-01T00:00:00Z"))
+    assert (far.status_code, far.json()["rule"]) == (422, "future_time"), "it would make mere history of all to come"
+    soon = (right_now() + timedelta(hours=1)).isoformat()
+    back = put(api, "p2", one(2, business_time=soon))
     assert back.json()["customer_no"] == no and api.get(f"/v1/customers/{no}").json()["status"] == "ACTIVE"
 
 

@@ -76,6 +76,10 @@ class Edge:
             self.app.meters.decisions.labels(*decided).inc()
         return Response(answer.body, answer.status, answer.headers | more, "application/json")
 
+    def now(self) -> datetime:
+        """The time of the call."""
+        return now_by(self.call.caller, self.app.digests).now
+
     @property
     def app(self) -> Any:
         """What the application holds."""

@@ -49,6 +49,7 @@ _RULES = (
     ("too_short", "至少 {min_length} 项", "at least {min_length} items are wanted"),
     ("too_long", "最多 {max_length} 项", "at most {max_length} items are allowed"),
     ("control_character", "不应含控制字符", "no control characters, which no source key holds"),
+    ("future_time", "业务时间不得晚于明天此时", "no business time later than a day from now"),
     ("source_and_key", "source_system 与 source_key 须同时给出", "source_system and source_key go together"),
     ("kind_and_identifier", "identifier_kind 须与 identifier 同时给出", "identifier_kind needs an identifier"),
     ("beyond_every_event", "游标超出全部事件, 属于另一个数据库", "beyond every event: a cursor of another database"),

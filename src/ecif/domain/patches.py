@@ -7,7 +7,7 @@ channel's value away (RFC 7396: null).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from ecif.domain.existence import Fault, number_faults
-from ecif.domain.field_groups import CHANGEABLE
+from ecif.domain.field_groups import CHANGEABLE, FIELD_GROUPS, FieldGroup
 from ecif.domain.golden import golden_record, shown_name
 from ecif.domain.identifier_kinds import ONE_PER_PARTY, IdentifierKind
 from ecif.domain.normal import normal_identifiers
@@ -64,6 +64,20 @@ def _new(field: str, wanted: Any, had: Any, shown: Any) -> bool:
         return bool(wanted != shown)
     first = sorted(map(str, shown[: len(wanted)])) == sorted(map(str, wanted))
     return not first or any(value not in wanted for value in had)
+
+
+def touches_identity(patch: PartyRecord, touched: Collection[str], golden: Mapping[str, Any]) -> bool:
+    """Whether key identity changes. A document that is renewed under its number is none."""
+    fields = {field for field in touched if FIELD_GROUPS[field] is FieldGroup.KEY_IDENTITY}
+    if fields == {"identifiers"}:
+        return _numbers(value_in(orjson.loads(golden_record("", [patch])), "identifiers")) != _numbers(
+            value_in(golden, "identifiers")
+        )
+    return bool(fields)
+
+
+def _numbers(identifiers: Collection[Sequence[Any]]) -> set[tuple[Any, ...]]:
+    return {(space, number) for space, number, _ in identifiers}
 
 
 def unusable(patch: PartyRecord, touched: Collection[str]) -> list[Fault]:

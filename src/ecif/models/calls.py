@@ -74,6 +74,7 @@ class ChangeRequest(Base):
     reason: Mapped[str] = mapped_column(String(500))
     evidence: Mapped[str] = mapped_column(String(200))
     maker: Mapped[str] = mapped_column(String(200))
+    caller: Mapped[str] = mapped_column(String(200))
     channel: Mapped[Code]
     branch: Mapped[Code]
     made_at: Mapped[Moment]

@@ -28,7 +28,8 @@ _LIST = (
     " AND (%(customer_no)b = '' OR customer_no = %(customer_no)b) ORDER BY id LIMIT %(limit)b"
 )
 _COLUMNS = (
-    "customer_no", "status", "patch", "before", "reason", "evidence", "maker", "channel", "branch", "made_at",
+    "customer_no", "status", "patch", "before", "reason", "evidence", "maker", "caller", "channel", "branch",
+    "made_at",
 )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def ask(
     call = context.call or Call(context.actor)
     row = (
         customer_no, RequestStatus.PENDING.value, dump_record(wanted).decode(), orjson.dumps(before).decode(), reason,
-        evidence, call.person, call.channel.value, call.branch, context.now,
+        evidence, call.person, call.caller, call.channel.value, call.branch, context.now,
     )  # fmt: skip
     ((request_id,),) = insert_rows(session, ChangeRequest, _COLUMNS, [row], "RETURNING id")
     return int(request_id)
@@ -109,7 +110,11 @@ def take(session: Session, context: Context, request_id: int) -> Request:
         raise ChangeRequestNotFound
     if rows[0].status != RequestStatus.PENDING:
         raise ChangeRequestDecided
-    if context.call is None or rows[0].maker == context.call.person:
+    call = context.call
+    nobody = call is None or (
+        not call.operator and call.caller == rows[0].caller
+    )  # who names no clerk may be the same one
+    if call is None or nobody or rows[0].maker == call.person:
         raise MakerIsChecker
     return _request(rows[0])
 

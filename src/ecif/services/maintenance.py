@@ -18,8 +18,7 @@ from ecif.domain.channels import CHANNELS, Channel, system_of
 from ecif.domain.days import TICK
 from ecif.domain.documents import load_record
 from ecif.domain.existence import Fault
-from ecif.domain.field_groups import FIELD_GROUPS, FieldGroup
-from ecif.domain.patches import LISTS, apply, news, restated, said, unusable, value_in
+from ecif.domain.patches import LISTS, apply, news, restated, said, touches_identity, unusable, value_in
 from ecif.domain.records import PartyRecord, PartyType, RecordStatus
 from ecif.matching.keys import KeyKind
 from ecif.services.candidates import claim
@@ -191,7 +190,7 @@ def change(
         return Changed(no, who.customer_no, who.version, [], _not_applied(patch, fields, who.golden))
     if "phones" in touched and not CHANNELS[_channel(context)].strong:
         raise ChannelTooWeak
-    if any(FIELD_GROUPS[field] is FieldGroup.KEY_IDENTITY for field in touched):
+    if touches_identity(patch, touched, who.golden):
         return _ask(session, context, who, patch, touched, reason, evidence)
     record = apply(who.record, patch, touched, who.golden, who.at)
     return _write(session, context, who, record, touched, action="CHANGE_CUSTOMER", reason=reason, evidence=evidence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ecif.api.bodies import SourceKey, SourceRecordBody
 from ecif.api.calls import Edge, EdgeIn, answer, now_by
+from ecif.api.invalid import finding
 from ecif.api.parameters import NO_QUERY, Asked
 from ecif.api.problems import PROBLEMS, Problem, invalid
 from ecif.api.security import needs
@@ -36,9 +37,20 @@ System = Annotated[str, Path(pattern="^[a-z][a-z0-9_]{0,39}$", description="源�
 Key = Annotated[SourceKey, Path(description="源系统客户键")]
 
 
-def _own(edge: Edge, system: str) -> None:
+AHEAD = timedelta(days=1)
+"""By how much a business time may be in the future: one far off would make every later word of the source mere history."""
+
+
+def _fits(edge: Edge, system: str, business_time: datetime | None, place: str) -> None:
+    """Whether the caller may write the system's records, as of that time.
+
+    Raises:
+        Problem: 403, he may not; 422, the time has not come.
+    """
     if not edge.who.may_write(system):
         raise Problem.of("ECIF-5004", 403, detail=system)
+    if business_time and business_time > edge.now() + AHEAD:
+        raise Problem.of("ECIF-1001", 422, errors=[finding(place, "future_time")])
 
 
 def _view(delivered: Delivered) -> dict[str, Any]:
@@ -56,7 +68,7 @@ def _view(delivered: Delivered) -> dict[str, Any]:
 @router.put("/{system}/{key:path}", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
     """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
-    _own(edge, system)
+    _fits(edge, system, body.business_time, "body.business_time")
     record = body.record(system, key)
     if edge.key is None:  # the same record again changes nothing, so that calls may share a transaction
         together: Upserts = edge.app.upserts
@@ -96,7 +108,7 @@ class EndQuery(Asked):
 @router.delete("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
 def end_source_record(system: System, key: Key, edge: EdgeIn, asked: Annotated[EndQuery, Query()]) -> Response:
     """源记录终止 Ends a record that the source has deleted; nothing is deleted here."""
-    _own(edge, system)
+    _fits(edge, system, asked.business_time, "query.business_time")
 
     def work(session: Session, context: Context) -> Answer:
         at = asked.business_time.astimezone(UTC) if asked.business_time else context.now
@@ -141,7 +153,7 @@ def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
 def _parsed(given: Any, edge: Edge, n: int) -> NamedRecord | Problem:
     try:
         record = NamedRecord.model_validate(given)
-        _own(edge, record.system)
+        _fits(edge, record.system, record.business_time, "business_time")
     except ValidationError as error:
         return invalid([e | {"loc": ("body", "records", n, *e["loc"])} for e in error.errors()])
     except Problem as problem:
