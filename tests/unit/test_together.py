@@ -40,3 +40,19 @@ def test_a_fault_of_one_is_his_and_one_of_the_database_is_everybodys(fault: Exce
     assert len(done) == calls
     alone = isinstance(fault, ValueError)
     assert given == [0 if n == 0 else fault if n == 3 or not alone else n * 2 for n in range(10)]
+
+
+def test_everybody_is_served_once() -> None:
+    served, running = list[int](), threading.Lock()
+
+    def work(asked: Sequence[int]) -> list[int]:
+        assert running.acquire(blocking=False), "one batch at a time"
+        served.extend(asked)
+        threading.Event().wait(0.001)
+        running.release()
+        return [n * 2 for n in asked]
+
+    together = Together[int, int](work, 5)
+    with ThreadPoolExecutor(24) as pool:
+        assert list(pool.map(together, range(1000))) == [n * 2 for n in range(1000)]
+    assert sorted(served) == list(range(1000))

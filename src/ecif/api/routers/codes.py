@@ -94,7 +94,7 @@ def get_code_tables(known: IfNoneMatch = None) -> Response:
     return _answer({"tables": TABLES}, known)
 
 
-@router.get("/{table}", response_model=dict[str, Any])
+@router.get("/{table}", response_model=dict[str, Any], responses={404: PROBLEMS[404]})
 def get_code_table(
     table: Annotated[TableName, Path(description="代码表", examples=["identifier_kinds"])], known: IfNoneMatch = None
 ) -> Response:
