@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import schemathesis
@@ -43,7 +44,7 @@ RULES = {
     "output": {"sanitization": {"enabled": False}},
 }
 schema = schemathesis.openapi.from_dict(openapi(), config=schemathesis.Config.from_dict(RULES))
-bounded = settings(max_examples=CALLS, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=CALLS, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def ask(case: Case, url: str, *checks: CheckFunction, scopes: tuple[str, ...] | None) -> Response:
@@ -52,10 +53,17 @@ def ask(case: Case, url: str, *checks: CheckFunction, scopes: tuple[str, ...] | 
     if wait.isdecimal() and int(wait) <= 30:
         case.query["wait_s"] = 0
     headers = token(*scopes) if scopes is not None else None
-    excluded = (
-        [negative_data_rejection] if case.path == "/v1/source-records:batch" else []
-    )  # it answers for each record, within 200
-    return case.call_and_validate(url, headers=headers, additional_checks=list(checks), excluded_checks=excluded)
+    response = case.call(url, headers=headers)
+    excluded = [negative_data_rejection] if _lenient(case, str(response.request.url)) else []
+    case.validate_response(response, headers=headers, additional_checks=list(checks), excluded_checks=excluded)
+    return response
+
+
+def _lenient(case: Case, url: str) -> bool:
+    """Whether what breaks the schema may be answered with 200: a record of a batch, which has an answer of its own, and a
+    parameter that is not sent at all, as an empty list is not."""
+    sent = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    return case.path == "/v1/source-records:batch" or not set(case.query or ()) <= set(sent)
 
 
 def nothing_clear(ctx: CheckContext, response: Response, case: Case) -> None:
