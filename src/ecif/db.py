@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from asyncio import Semaphore, timeout
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it quotes the server, who quotes people
 
 THREADS = 20
 """Threads that work on calls. Each holds one connection at most, so none ever waits for one while it keeps others from a
@@ -152,6 +155,7 @@ def _reason(error: BaseException) -> str:
 def transaction(engine: Engine) -> Iterator[Session]:
     """One transaction: committed at the end of the block, rolled back by an exception."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
+        session.info["driver"] = session.connection().connection.driver_connection
         yield session
 
 
@@ -177,7 +181,7 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
     """
     for attempt in range(attempts):
         try:
-            with transaction(engine) as session:
+            with transaction(engine) as session, session.info["driver"].pipeline():
                 return work(session)
         except (DBAPIError, psycopg.Error) as error:
             if sqlstate(error) not in RETRIED:

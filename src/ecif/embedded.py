@@ -42,7 +42,6 @@ unix_socket_permissions = 0700
 shared_buffers = 256MB
 max_wal_size = 2GB
 checkpoint_timeout = 15min
-wal_compression = on
 max_locks_per_transaction = 256
 jit = off
 """

@@ -47,7 +47,10 @@ RECORDS_PER_CUSTOMER = 2.12
 READERS, WRITERS = 16, 8
 READS, CHECKS, OPENS, NEW, UPDATES = "golden record", "existence check", "open", "upsert, new", "upsert, update"
 BARE, BARE_ASYNC = "bare FastAPI, def", "bare FastAPI, async"
-CALLERS = {READS: READERS, CHECKS: READERS, OPENS: WRITERS, NEW: WRITERS, UPDATES: WRITERS}
+NEW_BY_TWO, UPDATES_BY_TWO = "new, two processes", "update, two processes"
+BY_TWO = {NEW_BY_TWO: NEW, UPDATES_BY_TWO: UPDATES}
+"""The same calls, to two ``ecif serve`` on one home, each with half of the callers: a process of Python has one core."""
+CALLERS = {READS: READERS, CHECKS: READERS} | dict.fromkeys((OPENS, NEW, UPDATES, *BY_TWO), WRITERS)
 CALL = "CALL"
 """The name under which a watched server counts whole calls."""
 CALLS_MAX = 2_000
@@ -170,23 +173,32 @@ def tree(process: psutil.Process) -> float:
 
 @dataclass
 class Server:
-    """A server and the database behind it."""
+    """A server, or several, and the database behind it."""
 
-    port: int
-    process: psutil.Process
+    ports: list[int]
+    processes: list[psutil.Process]
     database: psutil.Process
+
+    @property
+    def url(self) -> str:
+        """Where the first of them is."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    def __add__(self, other: Server) -> Server:
+        return Server(self.ports + other.ports, self.processes + other.processes, self.database)
 
     def measure(self, headers: dict[str, str], requests: Iterable[Request], callers: int, seconds: str) -> Measure:
         """Lets the load generator loose on it."""
         lines = "".join(json.dumps(line) + "\n" for line in (headers, *requests))
-        before = tree(self.process), tree(self.database)
-        command = [sys.executable, str(HERE / "callers.py"), str(self.port), str(callers), seconds]
+        before = sum(map(tree, self.processes)), tree(self.database)
+        ports = ",".join(map(str, self.ports))
+        command = [sys.executable, str(HERE / "callers.py"), ports, str(callers), seconds]
         done = subprocess.run(command, input=lines, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"load generator: {done.stderr[-2000:]}")
         found = json.loads(done.stdout)
         used = {"callers": found.pop("processor")} | {
-            "server": tree(self.process) - before[0],
+            "server": sum(map(tree, self.processes)) - before[0],
             "PostgreSQL": tree(self.database) - before[1],
         }
         return Measure(**found, processor=used)
@@ -200,16 +212,16 @@ def serving(home: Path, *arguments: str, path: str, program: Sequence[str]) -> I
     with spawn(home, *told, program=program, ECIF_PORT=port) as process:
         wait_for(process, f"http://127.0.0.1:{port}{path}")
         (database,) = postmasters(home)
-        yield Server(port, psutil.Process(process.pid), database)
+        yield Server([port], [psutil.Process(process.pid)], database)
 
 
 def offered(server: Server) -> set[str]:
     """The calls that this version has."""
-    paths = httpx.get(f"http://127.0.0.1:{server.port}/openapi.json", timeout=30).json()["paths"]
+    paths = httpx.get(f"{server.url}/openapi.json", timeout=30).json()["paths"]
     found = {READS}
     found |= {CHECKS} if "/v1/customers:exists" in paths else set()
     found |= {OPENS} if "post" in paths["/v1/customers"] else set()
-    found |= {NEW, UPDATES} if "/v1/source-records/{system}/{key}" in paths else set()
+    found |= {NEW, UPDATES, *BY_TWO} if "/v1/source-records/{system}/{key}" in paths else set()
     return found
 
 
@@ -237,7 +249,7 @@ class Bench:
     def requests(self, kind: str) -> Iterator[Request]:
         """What is asked; reads are few enough to begin again with the first."""
         kinds = {CHECKS: self._checks, OPENS: self._opens, NEW: self.upserts.new, UPDATES: self.upserts.updates}
-        return kinds.get(kind, self._golden)()
+        return kinds.get(BY_TWO.get(kind, kind), self._golden)()
 
     def measure(self, server: Server, kind: str, callers: int, seconds: float, most: int = 0) -> Measure:
         """One kind of call, for a time, or ``most`` times."""
@@ -245,7 +257,7 @@ class Bench:
         asked = islice(self.requests(kind), most or int(seconds * CALLS_MAX))
         again = "*" if kind in (READS, BARE, BARE_ASYNC) and not most else ""
         done = server.measure(self.headers, asked, callers, f"{seconds}{again}")
-        if kind == NEW:
+        if BY_TWO.get(kind, kind) == NEW:
             del self.upserts.written[written + done.calls :]  # was prepared, but not sent
         return done
 
@@ -261,7 +273,10 @@ def measures(bench: Bench, runs: int) -> dict[str, list[Measure]]:
             )
             for name, kind in bare.items()
         }
-        program = stack.enter_context(serving(bench.home, "serve", path="/healthz", program=PROGRAM))
+        program, second = (
+            stack.enter_context(serving(bench.home, "serve", path="/healthz", program=PROGRAM)) for _ in range(2)
+        )
+        servers |= dict.fromkeys(BY_TWO, program + second)
         kinds = [kind for kind in (BARE, BARE_ASYNC, *CALLERS) if kind in {*bare, *offered(program)}]
         for run, kind in ((run, kind) for run in range(runs + 1) for kind in kinds):
             server, seconds = servers.get(kind, program), bench.seconds if run else 1
@@ -278,9 +293,9 @@ def watch(bench: Bench, kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
         found = {}
         for kind in kinds:
             for most in (50, WATCHED_CALLS):  # the first ones warm up
-                httpx.get(f"http://127.0.0.1:{server.port}/watched")
+                httpx.get(f"{server.url}/watched")
                 bench.measure(server, kind, 1, 60, most)
-            found[kind] = summary(httpx.get(f"http://127.0.0.1:{server.port}/watched").json())
+            found[kind] = summary(httpx.get(f"{server.url}/watched").json())
         return found
 
 
@@ -369,7 +384,7 @@ def main() -> None:
     show(rows)
     for bare, ratio in against.items():
         print(f"golden record: {ratio:.2f} × {bare}")
-    seen = watch(bench, [kind for kind in CALLERS if kind in found])
+    seen = watch(bench, [kind for kind in CALLERS if kind in found and kind not in BY_TWO])
     show_watched(seen)
     print(
         json.dumps(

@@ -1,11 +1,12 @@
 """The load generator, a process of its own: callers that each keep a connection and ask as soon as they are answered.
 
-    python tests/bench/callers.py PORT CALLERS SECONDS < requests > measure
+    python tests/bench/callers.py PORT[,PORT] CALLERS SECONDS < requests > measure
 
-The input holds one request a line, ``["GET", "/path", null]``; headers for all of them are in the first line. It stops
-when the time is over or every request was made (``*SECONDS`` begins again with the first). The answer is a JSON object:
-calls, seconds, latencies in milliseconds, statuses, and the seconds of processor that it took itself. One thread over
-raw sockets, everything rendered before the clock starts, so that it never is what is measured.
+Of several ports each has its share of the callers. The input holds one request a line, ``["GET", "/path", null]``; headers
+for all of them are in the first line. It stops when the time is over or every request was made (``*SECONDS`` begins again
+with the first). The answer is a JSON object: calls, seconds, latencies in milliseconds, statuses, and the seconds of
+processor that it took itself. One thread over raw sockets, everything rendered before the clock starts, so that it never is
+what is measured.
 """
 
 from __future__ import annotations
@@ -63,14 +64,14 @@ class Caller:
         return answered(self.received)
 
 
-def measure(port: int, callers: int, seconds: float, requests: Iterator[bytes]) -> dict[str, Any]:
+def measure(ports: list[int], callers: int, seconds: float, requests: Iterator[bytes]) -> dict[str, Any]:
     """Has the callers ask until the time or the requests run out, and waits for the last answers."""
     waiting = selectors.DefaultSelector()
     latencies: list[float] = []
     statuses: Counter[int] = Counter()
     started = time.perf_counter()
     busy = 0
-    for caller, request in zip([Caller(port) for _ in range(callers)], requests, strict=False):
+    for caller, request in zip([Caller(ports[n % len(ports)]) for n in range(callers)], requests, strict=False):
         waiting.register(caller.socket, selectors.EVENT_READ, caller)
         caller.ask(request)
         busy += 1
@@ -93,13 +94,12 @@ def measure(port: int, callers: int, seconds: float, requests: Iterator[bytes]) 
 
 
 def main() -> None:
-    port, callers, seconds = sys.argv[1:]
+    ports, callers, seconds = sys.argv[1:]
     headers, *asked = map(json.loads, sys.stdin)
     requests = [render(headers, *request) for request in asked]
     begun = time.process_time()
-    found = measure(
-        int(port), int(callers), float(seconds.strip("*")), cycle(requests) if "*" in seconds else iter(requests)
-    )
+    asks = cycle(requests) if "*" in seconds else iter(requests)
+    found = measure([int(port) for port in ports.split(",")], int(callers), float(seconds.strip("*")), asks)
     print(json.dumps(found | {"processor": time.process_time() - begun}))
 
 

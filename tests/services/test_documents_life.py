@@ -21,7 +21,7 @@ from ecif.services import documents_life
 from ecif.services.context import Context, KeyDigests
 from ecif.services.documents_life import tell
 from ecif.services.rebuild import rebuild
-from ecif.services.rows import query
+from ecif.services.rows import query, send
 
 ID_A, LAST, DAY = citizen(1), date(2026, 3, 31), timedelta(days=1)
 HIM = record("core", "1", "张三丰", id=ID_A, until=LAST)
@@ -185,8 +185,8 @@ def test_what_is_due_is_found_by_index(engine: Engine, digests: KeyDigests) -> N
         " FROM party, generate_series(1, 20000) n"
     )
     with transaction(engine) as session:
-        query(session, many)
-        query(session, "ANALYZE document_expiry")
+        send(session, many)
+        send(session, "ANALYZE document_expiry")
         days = {f"last_{n}": EXPIRED for n in range(3)}
         plan = "\n".join(r[0] for r in query(session, f"EXPLAIN {documents_life._FIND}", limit=10, **days))
         assert "Seq Scan" not in plan, plan

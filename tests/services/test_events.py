@@ -23,7 +23,7 @@ from ecif.services import events
 from ecif.services.context import Context, KeyDigests
 from ecif.services.events import NoSuchPosition, Page, newest, place, read
 from ecif.services.ingest import Delivery, ingest
-from ecif.services.rows import query
+from ecif.services.rows import query, send
 
 ID_A, ID_B = citizen(1), citizen(3)
 
@@ -198,8 +198,8 @@ def test_a_look_is_by_index(engine: Engine, digests: KeyDigests) -> None:
         " now(), '{}', nextval('event_position') FROM party, generate_series(2, 20000) n"
     )
     with transaction(engine) as session:
-        query(session, many)
-        query(session, "ANALYZE outbox_event")
+        send(session, many)
+        send(session, "ANALYZE outbox_event")
         after = newest(session) - 5
         values = {"after": after, "limit": 10, "scanned": 10, "types": ["x"], "customer_no": "100000000016"}
         for statement in (events._PLACE, events._READ_ALL, events._READ_ONE, events._NEWEST):

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from ecif.api.invalid import finding
@@ -132,34 +133,43 @@ def answer(status: int, body: Any, **headers: str) -> Answer:
     )
 
 
-_TEXT = "^[^\\x00-\\x1f\\x7f]*$"
+def _text(most: int, name: str, meaning: str) -> Any:
+    return Field("", max_length=most, pattern="^[^\\x00-\\x1f\\x7f]*$", alias=name, description=meaning)
 
 
-async def edge(
-    request: Request,
-    who: Annotated[Caller, Depends(caller)],
-    channel: Annotated[Channel, Header(alias="X-Channel", description="渠道")] = Channel.API,
-    branch: Annotated[str, Header(alias="X-Branch", max_length=40, pattern=_TEXT, description="机构")] = "",
-    operator: Annotated[str, Header(alias="X-Operator", max_length=64, pattern=_TEXT, description="操作员")] = "",
-    business_date: Annotated[Day | None, Header(alias="X-Business-Date", description="业务日期")] = None,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            alias="Idempotency-Key",
-            pattern="^[A-Za-z0-9._:-]{1,64}$",
-            description="幂等键, 保存 7 天: 请求相同则返回原结果, 不同则 409",
-        ),
-    ] = None,
-) -> Edge:
+class CallHeaders(BaseModel):
+    """What a changing call says of itself in headers."""
+
+    channel: Channel = Field(Channel.API, alias="X-Channel", description="渠道")
+    branch: str = _text(40, "X-Branch", "机构")
+    operator: str = _text(64, "X-Operator", "操作员")
+    business_date: Day | None = Field(None, alias="X-Business-Date", description="业务日期")
+    idempotency_key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        pattern="^[A-Za-z0-9._:-]{1,64}$",
+        description="幂等键, 保存 7 天: 请求相同则返回原结果, 不同则 409",
+    )
+
+
+def edge_of(request: Request, who: Caller, told: CallHeaders) -> Edge:
     """The call behind a request.
 
     Raises:
         Problem: 403, the caller may not act in the name of the channel.
     """
-    if not who.may_act_for(channel.value):
-        raise Problem.of("ECIF-5004", 403, detail=channel.value)
-    call = Call(who.subject, utf8(operator), channel, utf8(branch), business_date, request.state.request_id)
-    return Edge(request, call, who, idempotency_key)
+    if not who.may_act_for(told.channel.value):
+        raise Problem.of("ECIF-5004", 403, detail=told.channel.value)
+    branch, operator = utf8(told.branch), utf8(told.operator)
+    call = Call(who.subject, operator, told.channel, branch, told.business_date, request.state.request_id)
+    return Edge(request, call, who, told.idempotency_key)
+
+
+async def edge(
+    request: Request, who: Annotated[Caller, Depends(caller)], told: Annotated[CallHeaders, Header()]
+) -> Edge:
+    """A dependency: the call behind a request."""
+    return edge_of(request, who, told)
 
 
 EdgeIn = Annotated[Edge, Depends(edge)]

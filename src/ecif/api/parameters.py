@@ -34,11 +34,11 @@ class Asked(BaseModel):
         return ()
 
 
-class _NoQuery(Asked):
-    pass
+class NoQuery(Asked):
+    """No parameters."""
 
 
-async def _asks_nothing(asked: Annotated[_NoQuery, Query()]) -> None:
+async def _asks_nothing(asked: Annotated[NoQuery, Query()]) -> None:
     pass
 
 

@@ -6,11 +6,14 @@ an answer at any time, so readers ignore what they do not know.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import TypedDict
 
+from ecif.api.by_hand import BODIES, SCHEMAS
 from ecif.domain.records import PartyType
 
 No = Annotated[str, Field(pattern="^[0-9]{12}$", description="客户号 customer number")]
@@ -478,9 +481,21 @@ ANSWERS: dict[str, Answers] = {
 """By the name of the route's function: what it answers, beside the problems that its signature names."""
 
 
+class _Plain(GenerateJsonSchema):
+    """As the framework writes the schemas of bodies: what may be left out has no default of null."""
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        found = super().default_schema(schema)
+        return {k: v for k, v in found.items() if (k, v) != ("default", None)}
+
+
 def schemas() -> dict[str, Any]:
-    """The schemas of all answers, by their names."""
-    models = {model for answers in ANSWERS.values() for model in answers.values() if model}
+    """The schemas of all answers, and of bodies taken by hand, by their names."""
+    answers = {model for answers in ANSWERS.values() for model in answers.values() if model}
+    return _schemas(answers, GenerateJsonSchema) | _schemas(BODIES, _Plain)
+
+
+def _schemas(models: Collection[Any], generator: type[GenerateJsonSchema]) -> dict[str, Any]:
     wanted: Any = [(m, "validation", TypeAdapter(m)) for m in sorted(models, key=lambda model: model.__name__)]
-    _, found = TypeAdapter.json_schemas(wanted, ref_template="#/components/schemas/{model}")
+    _, found = TypeAdapter.json_schemas(wanted, ref_template=SCHEMAS, schema_generator=generator)
     return dict(found["$defs"])

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from ecif.api.problems import Problem
 from ecif.api.tokens import Caller, KeysAway, TokenError, Verifier
@@ -39,3 +40,20 @@ def needs(scope: str) -> Callable[[Caller], Awaitable[Caller]]:
         return who
 
     return check
+
+
+class Scoped(SecurityBase):
+    """Lets only callers with the scope through. One dependency instead of three, which FastAPI resolves one by one."""
+
+    model, scheme_name = bearer.model, bearer.scheme_name
+
+    def __init__(self, scope: str) -> None:
+        self._check = needs(scope)
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller.
+
+        Raises:
+            Problem: 401, 403, he may not.
+        """
+        return await self._check(await caller(request, await bearer(request)))

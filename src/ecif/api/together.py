@@ -1,37 +1,27 @@
 """Carries out together what is asked for at one time (合并提交).
 
 A transaction for one record and one for twenty take the same statements. So while one is under way, whoever comes waits
-in line, and the first of the line then takes all of it along. Nobody waits for a batch to fill; alone, a call goes at once.
+in line, and the next takes the whole line along. Who comes alone goes at once; behind a batch of several, the next waits a
+moment for those who come again as soon as they are answered (what PostgreSQL calls ``commit_delay``).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from threading import Event, Lock
 from typing import Generic, TypeVar
+
+from fastapi.concurrency import run_in_threadpool
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
 
-
-@dataclass(slots=True, eq=False)
-class _Entry(Generic[Asked, Given]):
-    """Somebody in line. Woken without an outcome, he is the one who leads."""
-
-    asked: Asked
-    woken: Event = field(default_factory=Event)
-    outcome: Given | BaseException | None = None
-
-    def result(self) -> Given:
-        if isinstance(self.outcome, BaseException):
-            raise self.outcome
-        assert self.outcome is not None
-        return self.outcome
+RETURN_MS = 4
+"""For how long a batch waits, at most, for those whom the batch before has answered."""
 
 
 class Together(Generic[Asked, Given]):
-    """A line of callers, each in a thread of its own.
+    """A line of callers. It lives in the event loop of the server, so that it needs no locks; the work is done in a thread.
 
     Args:
         work: does what several ask for, in one transaction; the results are in their order.
@@ -46,46 +36,53 @@ class Together(Generic[Asked, Given]):
         of_all: Callable[[BaseException], bool] = lambda _: False,
     ) -> None:
         self._work, self._most, self._of_all = work, most, of_all
-        self._lock, self._line, self._led = Lock(), list[_Entry[Asked, Given]](), False
+        self._line: list[tuple[Asked, asyncio.Future[Given]]] = []
+        self._at_work: asyncio.Task[None] | None = None
 
-    def __call__(self, asked: Asked) -> Given:
+    async def __call__(self, asked: Asked) -> Given:
         """The result of what is asked for, done alone or with others.
 
         Raises:
             Exception: what the work raises; it is then done for each alone, so that nobody fails by another's fault,
                 unless it fails for all.
         """
-        entry = _Entry[Asked, Given](asked)
-        with self._lock:
-            self._line.append(entry)
-            leads, self._led = not self._led, True
-        if not leads:
-            entry.woken.wait()
-        if entry.outcome is None:
-            self._lead()
-        return entry.result()
+        given: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
+        self._line.append((asked, given))
+        if self._at_work is None:
+            self._at_work = asyncio.create_task(self._serve())
+        return await given
 
-    def _lead(self) -> None:
-        with self._lock:
+    async def _serve(self) -> None:
+        """Takes batch after batch, until nobody comes."""
+        answered = 1
+        while self._line or answered > 1:
+            await self._return(len(self._line) + answered)
             batch, self._line = self._line[: self._most], self._line[self._most :]
-        try:
-            self._carry_out(batch)
-        finally:
-            with self._lock:
-                if self._line:
-                    self._line[0].woken.set()
-                else:
-                    self._led = False
-            for entry in batch:
-                entry.woken.set()
+            outcomes = await run_in_threadpool(self._outcomes, [asked for asked, _ in batch]) if batch else []
+            for (_, given), outcome in zip(batch, outcomes, strict=True):
+                _settle(given, outcome)
+            answered = len(batch)
+        self._at_work = None
 
-    def _carry_out(self, batch: Sequence[_Entry[Asked, Given]]) -> None:
+    async def _return(self, expected: int) -> None:
+        """Gives several who were just answered the time to come again: else two parts of them take turns for ever."""
+        for _ in range(RETURN_MS if expected > len(self._line) + 1 else 0):
+            if len(self._line) < expected:
+                await asyncio.sleep(0.001)
+
+    def _outcomes(self, asked: Sequence[Asked]) -> list[Given | BaseException]:
         try:
-            for entry, given in zip(batch, self._work([entry.asked for entry in batch]), strict=True):
-                entry.outcome = given
+            return list(self._work(asked))
         except BaseException as error:
-            for entry in batch:
-                if len(batch) == 1 or self._of_all(error):
-                    entry.outcome = error
-                else:
-                    self._carry_out([entry])
+            if len(asked) == 1 or self._of_all(error):
+                return [error] * len(asked)
+            return [outcome for one in asked for outcome in self._outcomes([one])]
+
+
+def _settle(given: asyncio.Future[Given], outcome: Given | BaseException) -> None:
+    if given.done():  # nobody waits for it any more
+        return
+    if isinstance(outcome, BaseException):
+        given.set_exception(outcome)
+    else:
+        given.set_result(outcome)

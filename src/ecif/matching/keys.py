@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from ecif.domain.company_names import normalize_company_name
 from ecif.domain.han import spellings, turned
@@ -66,6 +67,7 @@ BLOCKS: dict[KeyKind, Block] = {
 Key = tuple[KeyKind, str]
 
 
+@lru_cache(maxsize=4096)  # asked for again at every step of one decision
 def match_keys(features: Features) -> frozenset[Key]:
     """The keys under which a record meets its candidates; for a quarantined (test) record its name alone."""
     keys: set[Key] = {(KeyKind.RECORD, name) for name in (features.name, *features.same_as)}

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from ecif.models import StoredAnswer
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, query
+from ecif.services.rows import insert_rows, query, send
 
 KEPT = timedelta(days=7)
 
@@ -62,7 +62,7 @@ def recall(session: Session, context: Context, caller: str, key: str, request_ha
 def keep(session: Session, caller: str, key: str, answer: Answer) -> None:
     """Stores the answer in the transaction of what it tells."""
     headers = orjson.dumps(answer.headers).decode()
-    query(session, _KEEP, caller=caller, key=key, status=answer.status, headers=headers, body=answer.body.decode())
+    send(session, _KEEP, caller=caller, key=key, status=answer.status, headers=headers, body=answer.body.decode())
 
 
 def forget(session: Session, context: Context, limit: int) -> int:

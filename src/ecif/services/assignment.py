@@ -18,7 +18,7 @@ from ecif.matching.rules import POLICY_VERSION, RULES
 from ecif.matching.types import Decision, Outcome
 from ecif.models import DoubtfulPair, Link, Party
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, query, update_rows
+from ecif.services.rows import insert_rows, query, send, update_rows
 
 RULE_OF_TIER = {rule.tier: rule.id for rule in RULES}
 TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
@@ -144,7 +144,7 @@ def store_links(session: Session, context: Context, assignment: Assignment, grou
     new = [p for p in assignment.parties.values() if p.new]
     _insert_parties(session, context, new)
     if ended:
-        query(session, _END_LINKS, ids=ended, now=context.now)
+        send(session, _END_LINKS, ids=ended, now=context.now)
     columns = ("record_id", "customer_no", "origin", "rule", "policy_version", "started_at")
     insert_rows(session, Link, columns, assignment_rows)
     update_rows(session, Link, "id", ("rule", "policy_version"), other)
@@ -180,9 +180,9 @@ def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Fea
             rows.append(pair_row(lo, hi, decision, held=held))
     old = [r for r in work if r in group.home]
     if old:
-        query(session, _DROP_PAIRS, ids=old)
+        send(session, _DROP_PAIRS, ids=old)
     if group.held:
-        query(session, _DROP_HELD, ids=list(home))
+        send(session, _DROP_HELD, ids=list(home))
     insert_pairs(session, rows)
 
 

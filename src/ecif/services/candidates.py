@@ -17,7 +17,7 @@ from ecif.matching.features import Features, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.models import SharedValue
 from ecif.services.context import Context
-from ecif.services.rows import Reads, insert_rows, query
+from ecif.services.rows import Reads, insert_rows, query, send
 
 _CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
 _BLOCKS = (
@@ -34,7 +34,7 @@ OVERFLOW = 1000
 
 def claim(session: Session, digests: Iterable[UUID]) -> None:
     """Locks keys until the end of the transaction, in one order for everybody, so that claims never deadlock."""
-    query(session, _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
+    send(session, _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
 
 
 def load_known(session: Session, ids: Collection[int], known: dict[int, Features], *, keep: bool = False) -> None:
@@ -132,7 +132,7 @@ def _count(session: Session, found: Search, by_digest: Mapping[UUID, Key]) -> se
         return set()
     gone = [d for d in changed if d in stored]
     if gone:
-        query(session, _UNSHARE, digests=gone)
+        send(session, _UNSHARE, digests=gone)
     rows = [(d, int(by_digest[d][0]), n, found.context.now) for d, n in changed.items() if n > 1]
     insert_rows(session, SharedValue, ("digest", "kind", "holders", "since"), rows)
     concerned = (d for d, n in changed.items() if _weight(by_digest[d], n) != _weight(by_digest[d], stored.get(d, 1)))

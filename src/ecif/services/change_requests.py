@@ -15,7 +15,7 @@ from ecif.domain.documents import dump_record, load_record
 from ecif.domain.records import PartyRecord
 from ecif.models import ChangeRequest
 from ecif.services.context import Call, Context
-from ecif.services.rows import insert_rows, query
+from ecif.services.rows import insert_rows, query, send
 
 _REQUEST = "SELECT * FROM change_request WHERE id = %(id)b"
 _TAKE = f"{_REQUEST} FOR UPDATE"
@@ -122,7 +122,7 @@ def take(session: Session, context: Context, request_id: int) -> Request:
 def decide(session: Session, context: Context, request_id: int, status: RequestStatus, note: str) -> None:
     """Writes the decision down."""
     checker = context.call.person if context.call else context.actor
-    query(session, _DECIDE, id=request_id, status=status.value, checker=checker, note=note, now=context.now)
+    send(session, _DECIDE, id=request_id, status=status.value, checker=checker, note=note, now=context.now)
 
 
 def get(session: Session, request_id: int) -> Request:

@@ -15,7 +15,7 @@ from ecif.domain.events import EventType
 from ecif.models import DocumentExpiry, Party
 from ecif.services.context import Context
 from ecif.services.events import event_row, insert_events
-from ecif.services.rows import insert_rows, query, update_rows
+from ecif.services.rows import insert_rows, query, send, update_rows
 
 TOLD_AS: Mapping[DocumentStage, EventType] = {
     DocumentStage.EXPIRING: EventType.DOCUMENT_EXPIRING,
@@ -60,7 +60,7 @@ def keep(session: Session, before: Mapping[str, Dated], after: Mapping[str, Date
     """
     gone = [(no, space) for no, old in before.items() for space in old.keys() - after.get(no, {}).keys()]
     if gone:
-        query(session, _DROP, nos=[no for no, _ in gone], spaces=[space for _, space in gone])
+        send(session, _DROP, nos=[no for no, _ in gone], spaces=[space for _, space in gone])
     fresh = [
         (no, space, valid_to, DocumentStage.VALID.value)
         for no, new in after.items()
@@ -106,7 +106,7 @@ def tell(session: Session, context: Context, on: date, limit: int) -> Counter[Ev
         events.append(event_row(context, no, seqs[no], TOLD_AS[now], data))
     if due:
         told = {no: seqs[no] for no, *_ in due}
-        query(
+        send(
             session,
             _TOLD,
             now=context.now,

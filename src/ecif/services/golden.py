@@ -62,6 +62,8 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
             event_row(replace(context, cause=cause), no, seq, *_told(party, version, before.get(no), body, at))
         )
     _write(session, context, rows, golden, events)
+    for no, version, *_ in golden:
+        parties[no].version = version
     documents_life.keep(session, *({no: dated(body) for no, body in bodies.items()} for bodies in (before, after)))
     return len(changed)
 

@@ -17,23 +17,24 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.documents import content_hash, dump_record
 from ecif.domain.normal import normal_identifier
-from ecif.domain.records import PartyRecord
+from ecif.domain.records import PartyRecord, RecordName
 from ecif.matching.features import Features, dump_features, features_of, load_features
 from ecif.matching.keys import NAMES, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
+from ecif.services.assignment import Assignment
 from ecif.services.candidates import claim
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
 from ecif.services.reviews import refresh_reviews
-from ecif.services.rows import insert_rows, query, update_rows
+from ecif.services.rows import insert_rows, query, send, update_rows
 
 _EXISTING = (
-    "SELECT r.id, r.system, r.key, r.business_time, r.content_hash,"
-    " (SELECT max(v.version) FROM source_record_version v WHERE v.record_id = r.id) AS last FROM source_record r"
-    " JOIN unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) USING (system, key)"
+    "SELECT r.id, r.system, r.key, r.business_time, r.content_hash, f.document AS features,"
+    " (SELECT max(v.version) FROM source_record_version v WHERE v.record_id = r.id) AS last"
+    " FROM unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key)"
+    " JOIN source_record r USING (system, key) JOIN record_features f ON f.record_id = r.id"
 )
-_OLD_FEATURES = "SELECT record_id, document FROM record_features WHERE record_id = ANY(%(ids)b::bigint[])"
 _LASTING = ", ".join(str(int(kind)) for kind in sorted(NAMES))
 _DROP = (
     f"WITH k AS (DELETE FROM record_key WHERE record_id = ANY(%(ids)b::bigint[]) AND kind NOT IN ({_LASTING})),"
@@ -66,11 +67,27 @@ class Delivery:
     cause: Cause | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source record is: its newest version, the customer it belongs to, and that golden record's version."""
+
+    record_version: int
+    customer_no: str
+    version: int
+
+
 @dataclass(slots=True)
 class Result:
-    """What a batch did. ``fates`` is in the order of the deliveries, ``before`` the versions that customers had."""
+    """What a batch did.
+
+    Attributes:
+        fates: in the order of the deliveries.
+        places: where the records are that were decided again.
+        before: the versions that customers had.
+    """
 
     fates: list[Fate] = field(default_factory=list)
+    places: dict[RecordName, Place] = field(default_factory=dict)
     before: dict[str, int] = field(default_factory=dict)
     customers_created: int = 0
     customers_merged: int = 0
@@ -90,7 +107,7 @@ class _Item:
     fate: Fate = Fate.UNCHANGED
 
     @property
-    def name(self) -> tuple[str, str]:
+    def name(self) -> RecordName:
         return self.delivery.record.system, self.delivery.record.key
 
     @property
@@ -105,6 +122,7 @@ class _Stored:
     business_time: datetime
     content_hash: bytes
     last: int
+    features: str = field(repr=False, compare=False)
 
     @property
     def order(self) -> tuple[datetime, bytes]:
@@ -124,14 +142,14 @@ def ingest(
     if not fresh:
         return Result([i.fate for i in items])
     features = {id(i): features_of(i.delivery.record) for i in fresh}
-    old = _old_features(session, [seen[i.name].id for i in fresh if i.name in seen])
+    old = _old_features(seen[i.name] for i in fresh if i.name in seen)
     stored, claims = seen, _claims(context, [*features.values(), *old.values()])
     if not claims.issubset(claimed):
         claim(session, claims)
         fresh, stored = _unknown(session, fresh)
-    faster = [record.id for name, record in stored.items() if seen.get(name) != record]
+    faster = [record for name, record in stored.items() if seen.get(name) != record]
     if faster:  # somebody changed these before they were ours
-        changed = _old_features(session, faster)
+        changed = _old_features(faster)
         claim(session, _claims(context, changed.values()))
         old |= changed
     kept = _store(session, context, fresh, stored)
@@ -143,17 +161,18 @@ def ingest(
     return result
 
 
-def _old_features(session: Session, ids: Collection[int]) -> dict[int, Features]:
-    """What is stored of records that are about to change: the keys they leave are claimed with those they get."""
-    rows = query(session, _OLD_FEATURES, ids=list(ids)) if ids else []
-    return {row.record_id: load_features(row.document) for row in rows}
+def _old_features(records: Iterable[_Stored]) -> dict[int, Features]:
+    """Those of records that are about to change: the keys they leave are claimed with those they get."""
+    return {record.id: load_features(record.features) for record in records}
 
 
-def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[tuple[str, str], _Stored]]:
+def _unknown(session: Session, items: list[_Item]) -> tuple[list[_Item], dict[RecordName, _Stored]]:
     """The items that say something else than their stored record, and the stored records of all."""
     names = sorted({i.name for i in items})
     rows = query(session, _EXISTING, systems=[s for s, _ in names], keys=[k for _, k in names])
-    stored = {(r.system, r.key): _Stored(r.id, r.business_time, bytes(r.content_hash), r.last) for r in rows}
+    stored = {
+        (r.system, r.key): _Stored(r.id, r.business_time, bytes(r.content_hash), r.last, r.features) for r in rows
+    }
     return [i for i in items if not (i.name in stored and stored[i.name].order == i.order)], stored
 
 
@@ -162,9 +181,7 @@ def _claims(context: Context, features: Iterable[Features]) -> set[UUID]:
     return {context.digests.of(key) for f in features for key in match_keys(f)}
 
 
-def _store(
-    session: Session, context: Context, items: list[_Item], stored: dict[tuple[str, str], _Stored]
-) -> list[_Item]:
+def _store(session: Session, context: Context, items: list[_Item], stored: dict[RecordName, _Stored]) -> list[_Item]:
     """Writes records and versions; returns the items that were kept, each with what became of it."""
     groups = _by_record(_unsaid(session, items, stored))
     _insert_records(session, context, [group for name, group in groups.items() if name not in stored])
@@ -182,7 +199,7 @@ def _store(
     return kept
 
 
-def _unsaid(session: Session, items: list[_Item], stored: dict[tuple[str, str], _Stored]) -> list[_Item]:
+def _unsaid(session: Session, items: list[_Item], stored: dict[RecordName, _Stored]) -> list[_Item]:
     """The items that are not in their record's history already, where everything is older than its newest version."""
     known = ((stored[i.name], i) for i in items if i.name in stored)
     old = [(s.id, i.hash, i.delivery.record.business_time, i) for s, i in known if i.order < s.order]
@@ -193,7 +210,7 @@ def _unsaid(session: Session, items: list[_Item], stored: dict[tuple[str, str], 
     return [i for i in items if id(i) not in said]
 
 
-def _by_record(items: list[_Item]) -> dict[tuple[str, str], list[_Item]]:
+def _by_record(items: list[_Item]) -> dict[RecordName, list[_Item]]:
     """The items of each record from oldest to newest; the same said twice counts once."""
     said: dict[tuple[str, str], dict[tuple[datetime, bytes], _Item]] = defaultdict(dict)
     for item in items:
@@ -258,7 +275,10 @@ def _derive(
     features = {record_id: f for record_id, (_, f) in newest.items()}
     known = [record_id for record_id, (item, _) in newest.items() if item.fate is Fate.UPDATED]
     left = write_derived(session, context, records, features, {i: old[i] for i in known})
-    follow(session, context, records, features, left, result)
+    assignment = follow(session, context, records, features, left, result)
+    for no, members in assignment.members.items():
+        here = (newest[m][0] for m in members if m in newest)
+        result.places.update((item.name, Place(item.version, no, assignment.parties[no].version)) for item in here)
 
 
 def follow(
@@ -268,7 +288,7 @@ def follow(
     features: dict[int, Features],
     left: Iterable[Key],
     result: Result,
-) -> None:
+) -> Assignment:
     """Links, golden records, events and reviews after records have changed."""
     assignment = relink(session, context, features, left)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
@@ -276,6 +296,7 @@ def follow(
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
     result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
+    return assignment
 
 
 def write_derived(
@@ -295,7 +316,7 @@ def write_derived(
     """
     left = {key for f in known.values() for key in match_keys(f)}
     if known:
-        query(session, _DROP, ids=list(known))
+        send(session, _DROP, ids=list(known))
     feature_rows = [(i, dump_features(f).decode()) for i, f in features.items()]
     upsert = "ON CONFLICT (record_id) DO UPDATE SET document = EXCLUDED.document"
     insert_rows(session, RecordFeatures, ("record_id", "document"), feature_rows, upsert)

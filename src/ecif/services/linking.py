@@ -46,14 +46,16 @@ COMPONENT_MAX = 5000
 """More records than this in one group are not clustered anew (its size alone shows that a value is shared)."""
 
 _LINKS = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
-_MEMBERS = (
-    "SELECT record_id, customer_no, id, rule FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
-)
+_LIVE = "SELECT record_id, customer_no, id, rule FROM link WHERE ended_at IS NULL AND"
+_MEMBERS = f"{_LIVE} customer_no = ANY(%(nos)b::text[]) UNION {_LIVE} record_id = ANY(%(ids)b::bigint[])"
 _PARTIES = (
     "SELECT customer_no, party_type, status, anchor_id, version, event_seq, content_hash, merged_into, updated_at FROM party"
     " WHERE"
 )
-_LOCK = f"{_PARTIES} customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR UPDATE"
+_LOCK = (
+    f"{_PARTIES} customer_no IN (SELECT customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[]))"
+    " AND NOT customer_no = ANY(%(known)b::text[]) ORDER BY customer_no FOR UPDATE"
+)
 _LOCK_RETIRED = (
     f"{_PARTIES} anchor_id = ANY(%(ids)b::bigint[]) AND merged_into IS NOT NULL ORDER BY customer_no FOR UPDATE"
 )
@@ -116,19 +118,18 @@ def _lock(
     records = set(work) | {r for _, lo, hi in auto(decisions) for r in (lo, hi)}
     group, unsettled = Group({}, {}, decisions), records
     while unsettled:
-        homes = {r: no for r, no in query(session, _LINKS, ids=list(unsettled))}
-        wanted = set(homes.values()) - group.parties.keys()
-        if not wanted:
+        locked = query(session, _LOCK, ids=list(unsettled), known=list(group.parties))
+        if not locked:
             break
-        for row in query(session, _LOCK, nos=sorted(wanted)):
-            group.parties[row.customer_no] = PartyRow(*row)
-        links = query(session, _MEMBERS, nos=list(group.parties))
-        group.home = {row.record_id: row.customer_no for row in links}
+        group.parties.update((row.customer_no, PartyRow(*row)) for row in locked)
+        links = query(session, _MEMBERS, nos=list(group.parties), ids=list(unsettled))
+        moved = {row.record_id for row in links if row.customer_no not in group.parties}  # before they were locked
+        group.home = {row.record_id: row.customer_no for row in links if row.record_id not in moved}
         group.links = {row.record_id: (row.id, row.rule) for row in links}
         held = query(session, _HELD, ids=list(group.home))
         group.held = group.held or bool(held)
         beyond = {r for pair in held for r in pair} - records
-        unsettled = (homes.keys() | beyond) - group.home.keys()  # reached only now, or moved before they were locked
+        unsettled = moved | (beyond - group.home.keys())
         records = records | group.home.keys() | beyond
     if group.home:
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))

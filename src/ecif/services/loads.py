@@ -5,47 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ecif.domain.records import Rejection
 from ecif.models import Load, Reject
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows
+from ecif.services.rows import insert_rows, query, send
+
+_COUNT = (
+    "UPDATE load SET rows_read = rows_read + %(accepted)b + %(rejected)b, rows_accepted = rows_accepted + %(accepted)b,"
+    " rows_rejected = rows_rejected + %(rejected)b WHERE id = %(id)b"
+)
+_FINISH = "UPDATE load SET finished_at = %(now)b WHERE id = %(id)b"
+_PLANNED = "SELECT reltuples FROM pg_class WHERE oid = 'source_record'::regclass"
 
 
 def open_load(session: Session, context: Context, system: str, file_name: str) -> int:
     """Begins a delivery; returns its number."""
-    load = Load(
-        system=system, file_name=file_name[:255], started_at=context.now, rows_read=0, rows_accepted=0, rows_rejected=0
+    columns = ("system", "file_name", "started_at", "rows_read", "rows_accepted", "rows_rejected")
+    ((load_id,),) = insert_rows(
+        session, Load, columns, [(system, file_name[:255], context.now, 0, 0, 0)], "RETURNING id"
     )
-    session.add(load)
-    session.flush()
-    return load.id
+    return int(load_id)
 
 
 def count_rows(session: Session, load_id: int, accepted: int, rejected: int) -> None:
     """Adds a chunk to the delivery's counts."""
-    session.execute(
-        update(Load)
-        .where(Load.id == load_id)
-        .values(
-            rows_read=Load.rows_read + accepted + rejected,
-            rows_accepted=Load.rows_accepted + accepted,
-            rows_rejected=Load.rows_rejected + rejected,
-        )
-    )
+    send(session, _COUNT, id=load_id, accepted=accepted, rejected=rejected)
 
 
 def close_load(session: Session, context: Context, load_id: int) -> None:
     """Ends a delivery."""
-    session.execute(update(Load).where(Load.id == load_id).values(finished_at=context.now))
+    send(session, _FINISH, id=load_id, now=context.now)
 
 
 def planned_records(session: Session) -> int:
     """How many source records the planner believes there are; 0 where it has never looked."""
-    known = session.execute(text("SELECT reltuples FROM pg_class WHERE oid = 'source_record'::regclass")).scalar_one()
-    return max(0, int(known))
+    return max(0, int(query(session, _PLANNED)[0].reltuples))
 
 
 def analyze(session: Session) -> None:
@@ -54,7 +51,7 @@ def analyze(session: Session) -> None:
     Autovacuum does so once a minute at most. A load that fills an empty database would work that long with plans made
     for empty tables, and a plan that reads a whole table is only good for these.
     """
-    session.execute(text("ANALYZE"))
+    send(session, "ANALYZE")
 
 
 def keep_rejects(
@@ -81,7 +78,7 @@ def _fingerprint(rejection: Rejection) -> bytes:
 
 def list_rejects(session: Session, *, system: str | None = None, limit: int | None = None) -> Iterator[Reject]:
     """Rejected rows, newest delivery first, as they stood in the file."""
-    query = select(Reject).order_by(Reject.load_id.desc(), Reject.line)
+    wanted = select(Reject).order_by(Reject.load_id.desc(), Reject.line)
     if system:
-        query = query.where(Reject.system == system)
-    return iter(session.scalars(query.limit(limit).execution_options(yield_per=1000)))
+        wanted = wanted.where(Reject.system == system)
+    return iter(session.scalars(wanted.limit(limit).execution_options(yield_per=1000)))

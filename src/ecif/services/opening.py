@@ -23,7 +23,6 @@ from ecif.services.changes import log_change
 from ecif.services.context import Context
 from ecif.services.existence import Found, Seen, check, stopped
 from ecif.services.ingest import Delivery, ingest
-from ecif.services.source_records import places
 
 ADULT_ENOUGH = 16
 """Below this age a guardian opens (监护人代理开户)."""
@@ -100,11 +99,11 @@ def open_customer(
     if not (features.strong or features.documents):
         raise OpeningIncomplete([Element.IDENTIFIER.value])
     context = log_change(session, context, "OPEN_CUSTOMER", reason=reason)
-    before = ingest(session, context, [Delivery(record)], claimed).before
-    place = places(session, [(record.system, record.key)])[record.system, record.key]
+    taken = ingest(session, context, [Delivery(record)], claimed)
+    place = taken.places[record.system, record.key]
     if same and place.customer_no != same:
         raise VerdictContradicted
-    return Opened(place.customer_no, place.version, before[place.customer_no] == 0, found)
+    return Opened(place.customer_no, place.version, taken.before[place.customer_no] == 0, found)
 
 
 def _missing(record: PartyRecord, profile: Profile) -> list[str]:

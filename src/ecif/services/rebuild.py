@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from ecif.domain.documents import load_record
@@ -24,7 +23,7 @@ from ecif.services.derivation import mark
 from ecif.services.ingest import Result, follow, write_derived, write_names
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
-from ecif.services.rows import query
+from ecif.services.rows import query, send
 
 CHUNK = 500
 _CHUNK = "SELECT id, document FROM source_record WHERE id > %(after)b ORDER BY id LIMIT %(limit)b"
@@ -58,8 +57,8 @@ def _features(session: Session, chunk: int) -> Iterator[dict[int, Features]]:
 def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> RebuildReport:
     """Rebuilds in the caller's transaction, so that a rebuild is seen whole or not at all."""
     report = RebuildReport()
-    session.execute(text("LOCK TABLE source_record, party IN EXCLUSIVE MODE"))
-    query(session, _CLEAR)
+    send(session, "LOCK TABLE source_record, party IN EXCLUSIVE MODE")
+    send(session, _CLEAR)
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         write_derived(session, context, records, features, {})

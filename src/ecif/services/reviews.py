@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ecif.models import MergeReview
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, query, update_rows
+from ecif.services.rows import insert_rows, query, send, update_rows
 
 PAIRS_MAX = 20
 """Record pairs shown in one review."""
@@ -45,7 +45,7 @@ def refresh_reviews(session: Session, context: Context, customers: Collection[st
     texts = {pair: _evidence(rows) for pair, rows in wanted.items()}
     closed = [row.id for pair, row in current.items() if pair not in wanted]
     if closed:
-        query(session, _CLOSE, ids=closed, now=context.now)
+        send(session, _CLOSE, ids=closed, now=context.now)
     rebuilt = [(current[p].id, *texts[p]) for p in texts if p in current and texts[p][1] != current[p].evidence]
     update_rows(session, MergeReview, "id", ("level", "evidence"), rebuilt)
     opened = [(*pair, *body, context.now) for pair, body in texts.items() if pair not in current]
@@ -62,7 +62,7 @@ def _pairs(session: Session, customers: Collection[str]) -> list[Any]:
         others = {no for row in rows for no in (row.lo, row.hi)} - kept
         if not others:
             return rows
-        query(session, _KEEP, nos=list(others))
+        send(session, _KEEP, nos=list(others))
         kept |= others
 
 

@@ -16,6 +16,8 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from ecif.services.arrays import array
+
 Row = tuple[Any, ...]
 Reads = Session | psycopg.Connection[Any]
 """Where reads run: in a transaction, or on a connection that has none."""
@@ -23,12 +25,27 @@ Reads = Session | psycopg.Connection[Any]
 
 def query(session: Reads, sql: str, **params: Any) -> list[Any]:
     """Runs a statement (parameters as ``%(name)b``) in the session's transaction; rows have their columns' names."""
-    connection = (
-        session if isinstance(session, psycopg.Connection) else session.connection().connection.driver_connection
-    )
-    with cast(psycopg.Connection[Any], connection).cursor(binary=True, row_factory=namedtuple_row) as cursor:
-        cursor.execute(sql, params)  # type: ignore[arg-type, unused-ignore]
-        return cursor.fetchall() if cursor.description else []
+    with _connection(session).cursor(binary=True, row_factory=namedtuple_row) as cursor:
+        cursor.execute(sql, _written(params))  # type: ignore[arg-type, unused-ignore]
+        return cursor.fetchall()
+
+
+def send(session: Reads, sql: str, **params: Any) -> None:
+    """Runs a statement that gives no rows. In a transaction of :func:`ecif.db.run_transaction` nobody waits for it: it goes
+    with the next that does, and that one raises what is wrong with it."""
+    with _connection(session).cursor(binary=True) as cursor:
+        cursor.execute(sql, _written(params))  # type: ignore[arg-type, unused-ignore]
+
+
+def _connection(session: Reads) -> psycopg.Connection[Any]:
+    if isinstance(session, psycopg.Connection):
+        return session
+    known: psycopg.Connection[Any] | None = session.info.get("driver")
+    return known or cast(psycopg.Connection[Any], session.connection().connection.driver_connection)
+
+
+def _written(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: array(value) if type(value) is list else value for name, value in params.items()}
 
 
 async def query_alone(connection: psycopg.AsyncConnection[Any], sql: str, **params: Any) -> list[Any]:
@@ -70,7 +87,11 @@ def insert_rows(
     """Inserts the rows; ``suffix`` is an ON CONFLICT or RETURNING clause, whose rows come back."""
     if not rows:
         return []
-    return query(session, _insert(cast(Table, model.__table__), columns, suffix), **_arrays(columns, rows))
+    sql, arrays = _insert(cast(Table, model.__table__), columns, suffix), _arrays(columns, rows)
+    if "RETURNING" in suffix:
+        return query(session, sql, **arrays)
+    send(session, sql, **arrays)
+    return []
 
 
 def update_rows(
@@ -78,4 +99,4 @@ def update_rows(
 ) -> None:
     """Updates rows by their key column, the first value of each row."""
     if rows:
-        query(session, _update(cast(Table, model.__table__), key, columns), **_arrays((key, *columns), rows))
+        send(session, _update(cast(Table, model.__table__), key, columns), **_arrays((key, *columns), rows))

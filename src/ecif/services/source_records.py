@@ -16,7 +16,7 @@ from ecif.matching.keys import KeyKind
 from ecif.services.candidates import claim
 from ecif.services.changes import log_change, log_changes
 from ecif.services.context import Call, Context
-from ecif.services.ingest import Delivery, Fate, ingest
+from ecif.services.ingest import Delivery, Fate, Place, ingest
 from ecif.services.rows import query
 
 BATCH_MAX = 500
@@ -34,15 +34,6 @@ _STORED = "SELECT document FROM source_record WHERE system = %(system)b AND key 
 
 class SourceRecordNotFound(Exception):
     """The system never sent a record of this key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a source record is: its newest version, the customer it belongs to, and that golden record's version."""
-
-    record_version: int
-    customer_no: str
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +66,11 @@ def deliver_together(session: Session, context: Context, sent: Sequence[tuple[Pa
 
 
 def _deliver(session: Session, context: Context, deliveries: Sequence[Delivery]) -> list[Delivered]:
-    records = [delivery.record for delivery in deliveries]
-    fates = ingest(session, context, deliveries).fates
-    found = places(session, list({(r.system, r.key) for r in records}))
-    names = ((r.system, r.key) for r in records)
-    return [Delivered(name, fate, found[name]) for name, fate in zip(names, fates, strict=True)]
+    names = [(delivery.record.system, delivery.record.key) for delivery in deliveries]
+    result = ingest(session, context, deliveries)
+    others = set(names) - result.places.keys()
+    found = result.places | (places(session, list(others)) if others else {})
+    return [Delivered(name, fate, found[name]) for name, fate in zip(names, result.fates, strict=True)]
 
 
 def end(session: Session, context: Context, name: RecordName, business_time: datetime) -> Delivered:

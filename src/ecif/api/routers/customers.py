@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
 
+from ecif.api.by_hand import ByHand
 from ecif.api.etags import etag, named
 from ecif.api.parameters import (
     BatchQuery,
@@ -22,7 +23,8 @@ from ecif.api.parameters import (
     View,
 )
 from ecif.api.problems import PROBLEMS, Problem
-from ecif.api.reading import PERSONAL, ByHand, MayRead, Reader, answer, reader_of, reads
+from ecif.api.reading import PERSONAL, Reader, answer, reader_of, reads
+from ecif.api.security import Scoped
 from ecif.api.tokens import Caller
 from ecif.api.views import SECTIONS, clear_fields, customer_view
 from ecif.domain.masking import FieldClass, mask_account, mask_name
@@ -119,8 +121,8 @@ def _logged(who: Reader, clear: Collection[str], sections: Iterable[str], read: 
     return golden
 
 
-@router.get("/{no}", responses=PROBLEMS | _NOT_MODIFIED, openapi_extra={"parameters": _READ.contract})
-async def get_customer(request: Request, caller: Annotated[Caller, Depends(MayRead("customers:read"))]) -> Response:
+@router.get("/{no}", responses=PROBLEMS | _NOT_MODIFIED, openapi_extra=_READ.contract)
+async def get_customer(request: Request, caller: Annotated[Caller, Depends(Scoped("customers:read"))]) -> Response:
     """统一视图 The golden record, of now or of another time; a merged number answers with its survivor and says so."""
     told = _READ.take(request)
     no, asked, who = told.path.no, told.query, reader_of(request, caller, told.header)

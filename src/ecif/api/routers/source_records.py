@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import Field, SkipValidation, ValidationError
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field, SkipValidation, ValidationError
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from ecif.api.bodies import SourceKey, SourceRecordBody
-from ecif.api.calls import Edge, EdgeIn, answer, now_by
+from ecif.api.by_hand import ByHand
+from ecif.api.calls import CallHeaders, Edge, EdgeIn, answer, edge_of, now_by
 from ecif.api.invalid import finding
-from ecif.api.parameters import NO_QUERY, Asked
+from ecif.api.parameters import NO_QUERY, Asked, NoQuery
 from ecif.api.problems import PROBLEMS, Problem, invalid
-from ecif.api.security import needs
+from ecif.api.security import Scoped, needs
 from ecif.api.times import Moment
 from ecif.api.together import Together
+from ecif.api.tokens import Caller
 from ecif.db import is_away, is_busy, run_transaction
 from ecif.domain.records import PartyRecord
 from ecif.services import source_records
@@ -27,7 +30,10 @@ from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.ingest import Fate
 from ecif.services.source_records import BATCH_MAX, Delivered
 
-router = APIRouter(prefix="/v1/source-records", tags=["source records"], dependencies=[Depends(needs("records:write"))])
+_SCOPE = "records:write"
+_MAY = Depends(needs(_SCOPE))
+
+router = APIRouter(prefix="/v1/source-records", tags=["source records"])
 
 TOGETHER_MAX = 64
 """Calls that share a transaction, at most."""
@@ -65,20 +71,39 @@ def _view(delivered: Delivered) -> dict[str, Any]:
     }
 
 
-@router.put("/{system}/{key:path}", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
-def put_source_record(system: System, key: Key, body: SourceRecordBody, edge: EdgeIn) -> Response:
+class _Name(BaseModel):
+    system: SystemCode = Field(description="源系统")
+    key: SourceKey = Field(description="源系统客户键")
+
+
+class RecordPut(BaseModel):
+    """All that an upsert says, by the place where it says it."""
+
+    path: _Name
+    query: NoQuery
+    header: CallHeaders
+    body: SourceRecordBody
+
+
+_PUT = ByHand(RecordPut)
+
+
+@router.put("/{system}/{key:path}", responses=PROBLEMS, openapi_extra=_PUT.contract)
+async def put_source_record(request: Request, who: Annotated[Caller, Depends(Scoped(_SCOPE))]) -> Response:
     """实时上送 The system's newest word on a party; an older business time becomes history, the same again changes nothing."""
-    _fits(edge, system, body.business_time, "body.business_time")
-    record = body.record(system, key)
+    told = _PUT.take(request, await request.body())
+    edge, body, name = edge_of(request, who, told.header), told.body, told.path
+    _fits(edge, name.system, body.business_time, "body.business_time")
+    record = body.record(name.system, name.key)
     if edge.key is None:  # the same record again changes nothing, so that calls may share a transaction
         together: Upserts = edge.app.upserts
-        return edge.answered(_put(edge, together((record, edge.call))))
+        return edge.answered(_put(edge, await together((record, edge.call))))
 
     def work(session: Session, context: Context) -> Answer:
         (delivered,) = source_records.deliver(session, context, [record])
         return _put(edge, delivered)
 
-    return edge.run(body, work)
+    return await run_in_threadpool(edge.run, body, work)
 
 
 def _put(edge: Edge, delivered: Delivered) -> Answer:
@@ -105,7 +130,7 @@ class EndQuery(Asked):
     business_time: Moment | None = Field(None, description="源系统业务时间; 不给则为当前时间")
 
 
-@router.delete("/{system}/{key:path}", responses=PROBLEMS, response_model=None)
+@router.delete("/{system}/{key:path}", dependencies=[_MAY], responses=PROBLEMS, response_model=None)
 def end_source_record(system: System, key: Key, edge: EdgeIn, asked: Annotated[EndQuery, Query()]) -> Response:
     """源记录终止 Ends a record that the source has deleted; nothing is deleted here."""
     _fits(edge, system, asked.business_time, "query.business_time")
@@ -134,7 +159,7 @@ class BatchBody(Asked):
     )
 
 
-@router.post(":batch", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
+@router.post(":batch", dependencies=[_MAY, NO_QUERY], responses=PROBLEMS, response_model=None)
 def put_source_records(body: BatchBody, edge: EdgeIn) -> Response:
     """批量实时上送 Up to 500 in one transaction, with a result for each: one that is not valid does not stop the others."""
     parsed = [_parsed(given, edge, n) for n, given in enumerate(body.records)]
