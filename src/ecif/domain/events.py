@@ -6,6 +6,7 @@ An event names paths and never a personal value: who reads it asks the API with 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -36,17 +37,63 @@ class EventType(StrEnum):
     CLOSED = "customer.closed"
     MERGED = "customer.merged"
     UNMERGED = "customer.unmerged"
+    SPLIT = "customer.split"
     DOCUMENT_EXPIRING = "document.expiring"
     DOCUMENT_EXPIRED = "document.expired"
     DOCUMENT_RESTRICTED = "document.restricted"
 
 
-def event_type(*, new: bool, revived: bool, changed: Collection[str], old_status: str, new_status: str) -> EventType:
-    """What a new version of a golden record is told as: the first that fits. ``changed`` always names all of it."""
+@dataclass(frozen=True, slots=True)
+class Regrouping:
+    """Records and numbers that moved together (归并变动): the one logical event that every number of it tells.
+
+    Attributes:
+        retired: numbers that were merged, with the one they lead to now.
+        moved: records by name (``system:key``), with the numbers they left and went to.
+        operation: kind and number of the operation behind it; None where the engine decided.
+    """
+
+    retired: Mapping[str, str]
+    resurrected: tuple[str, ...]
+    created: tuple[str, ...]
+    moved: tuple[tuple[str, str, str], ...]
+    operation: tuple[str, int] | None = None
+
+    @property
+    def told_as(self) -> EventType | None:
+        """The type of the event, on each of its numbers; None where records moved and no number did."""
+        if self.operation and self.operation[0] == "SPLIT":
+            return EventType.SPLIT
+        if self.resurrected:
+            return EventType.UNMERGED
+        return EventType.MERGED if self.retired else None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the events tell of it, the same on all of its numbers."""
+        moved = [(*name.partition(":")[::2], left, to) for name, left, to in self.moved]
+        return {
+            "survivors": sorted(set(self.retired.values())),
+            "retired": sorted(self.retired),
+            "resurrected": list(self.resurrected),
+            "created": list(self.created),
+            "moved": [{"system": s, "key": k, "from": left, "to": to} for s, k, left, to in moved],
+            "operation": self.operation[1] if self.operation else None,
+        }
+
+
+def event_type(
+    *, new: bool, regrouped: EventType | None, changed: Collection[str], old_status: str, new_status: str
+) -> EventType:
+    """What a new version of a golden record is told as: the first that fits. ``changed`` always names all of it.
+
+    Args:
+        regrouped: what a regrouping that the customer is part of is told as.
+    """
+    if regrouped:
+        return regrouped
     if new:
         return EventType.CREATED
-    if revived:
-        return EventType.UNMERGED
     if old_status != new_status == RecordStatus.CLOSED:
         return EventType.CLOSED
     if any(path.removeprefix("fields.") in KEY_IDENTITY for path in changed):

@@ -1,6 +1,7 @@
 """Tables and nothing else.
 
-Facts: loads, source records, rejects, the number register, and what calls leave behind. The rest is derived from them.
+Facts: loads, source records, rejects, judgements and operations, the number register, and what calls leave behind. The
+rest is derived from them.
 """
 
 from ecif.models.account import Account, Relation
@@ -8,8 +9,9 @@ from ecif.models.base import Base
 from ecif.models.calls import Change, ChangeRequest, ClearRead, StoredAnswer
 from ecif.models.derivation import Derivation
 from ecif.models.document_expiry import DocumentExpiry
+from ecif.models.judgement import Judgement, Operation, OperationRecord
 from ecif.models.matching import DoubtfulPair, RecordFeatures, RecordKey, SharedValue
-from ecif.models.merge_review import MergeReview
+from ecif.models.merge_review import BulkDecision, MergeReview, ReviewEntry
 from ecif.models.outbox import OutboxEvent
 from ecif.models.party import GoldenRecord, Link, Party
 from ecif.models.source_record import Load, Reject, SourceRecord, SourceRecordVersion
@@ -17,6 +19,7 @@ from ecif.models.source_record import Load, Reject, SourceRecord, SourceRecordVe
 __all__ = [
     "Account",
     "Base",
+    "BulkDecision",
     "Change",
     "ChangeRequest",
     "ClearRead",
@@ -24,15 +27,19 @@ __all__ = [
     "DocumentExpiry",
     "DoubtfulPair",
     "GoldenRecord",
+    "Judgement",
     "Link",
     "Load",
     "MergeReview",
+    "Operation",
+    "OperationRecord",
     "OutboxEvent",
     "Party",
     "RecordFeatures",
     "RecordKey",
     "Reject",
     "Relation",
+    "ReviewEntry",
     "SharedValue",
     "SourceRecord",
     "SourceRecordVersion",

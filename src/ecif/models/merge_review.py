@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, SmallInteger, String, Text
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -10,22 +10,70 @@ from ecif.models.base import Base, Code, CustomerNo, Document, Moment
 
 
 class MergeReview(Base):
-    """At most one open review for a pair of customers; new data rebuilds its evidence, never doubles it."""
+    """At most one open review of a kind for a pair of customers; new data rebuilds its evidence, never doubles it.
+
+    ``kind`` is PAIR for two customers who may be one, MOVED for a record that left one for the other by itself, MISFIT for
+    one that a person keeps under a number it no longer fits (both ends are that number). ``risk`` and ``opened_at`` give its
+    place in the queue. ``version`` counts its changes.
+    """
 
     __tablename__ = "merge_review"
     __table_args__ = (
-        CheckConstraint("customer_lo < customer_hi", name="ordered"),
+        CheckConstraint("customer_lo <= customer_hi", name="ordered"),
         Index(
-            "uq_merge_review_open", "customer_lo", "customer_hi", unique=True, postgresql_where=sql("closed_at IS NULL")
+            "uq_merge_review_open",
+            "customer_lo",
+            "customer_hi",
+            "kind",
+            unique=True,
+            postgresql_where=sql("closed_at IS NULL"),
         ),
         Index("ix_merge_review_hi_open", "customer_hi", postgresql_where=sql("closed_at IS NULL")),
+        Index("ix_merge_review_queue", "risk", "opened_at", "id", postgresql_where=sql("closed_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     customer_lo: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"))
     customer_hi: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"))
+    kind: Mapped[Code] = mapped_column(server_default="PAIR")
     level: Mapped[Code]
     evidence: Mapped[Document]
+    state: Mapped[Code] = mapped_column(server_default="OPEN")
+    risk: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    claimed_by: Mapped[str | None] = mapped_column(String(200))
+    claimed_at: Mapped[Moment | None]
     opened_at: Mapped[Moment]
     closed_at: Mapped[Moment | None]
     outcome: Mapped[Code | None]
+    operation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("operation.id"))
+
+
+class BulkDecision(Base):
+    """One decision on many reviews (批量裁决), which can be taken back as one."""
+
+    __tablename__ = "bulk_decision"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    decision: Mapped[Code]
+    filter: Mapped[Document]
+    reason: Mapped[str] = mapped_column(String(500))
+    person: Mapped[str] = mapped_column(String(200))
+    made_at: Mapped[Moment]
+    undone_at: Mapped[Moment | None]
+    undone_by: Mapped[str | None] = mapped_column(String(200))
+
+
+class ReviewEntry(Base):
+    """The history of a review (审核记录): who claimed, released, commented and decided, when and why. Only ever added to."""
+
+    __tablename__ = "review_entry"
+    __table_args__ = (Index(None, "review_id", "id"), Index(None, "bulk_id"))
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    review_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("merge_review.id"))
+    action: Mapped[Code]
+    person: Mapped[str] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Text)
+    bulk_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("bulk_decision.id"))
+    made_at: Mapped[Moment]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,9 @@ import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.customer_number import make_customer_number
-from ecif.matching.clustering import Edge
+from ecif.domain.events import Regrouping
+from ecif.domain.judgements import Verdict
+from ecif.matching.clustering import JUDGED_TIER, Edge, connected, roots_of
 from ecif.matching.decision import score
 from ecif.matching.features import Features
 from ecif.matching.rules import POLICY_VERSION, RULES
@@ -20,8 +22,16 @@ from ecif.models import DoubtfulPair, Link, Party
 from ecif.services.context import Context
 from ecif.services.rows import insert_rows, query, send, update_rows
 
-RULE_OF_TIER = {rule.tier: rule.id for rule in RULES}
+JUDGED_RULE = "JUDGED"
+"""The rule of a record that a steward judged to be one with another of its party; its link is MANUAL."""
+RULE_OF_TIER = {rule.tier: rule.id for rule in RULES} | {JUDGED_TIER: JUDGED_RULE}
 TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
+JUDGED = {
+    Verdict.SAME: Decision(Outcome.AUTO, "M0", JUDGED_RULE, JUDGED_TIER, ()),
+    Verdict.NOT_SAME: Decision(Outcome.SEPARATE, "N3", "JUDGED-OTHER", 0, ()),
+}
+"""The decision on a pair that was judged: it beats whatever the rules say."""
+HELD = "HELD"
 OWN_NUMBER = "NEW"
 """The rule of a record that is alone under its number."""
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -57,12 +67,14 @@ class Assignment:
         merged: retired number → survivor.
         parties: the rows of all numbers involved, locked or new.
         changed: customers whose records changed in number or content.
+        moved: records that were somebody's before, by name, with the number they left and the one they went to.
     """
 
     members: dict[str, list[int]] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
     parties: dict[str, PartyRow] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    moved: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -72,6 +84,7 @@ class Group:
     Attributes:
         links: the live link of each record, its id and its rule.
         parties: all numbers whose records these are, retired ones too.
+        judged: the pairs of these records that were judged, and how.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
     """
 
@@ -80,14 +93,29 @@ class Group:
     decisions: dict[tuple[int, int], Decision]
     links: dict[int, tuple[int, str]] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
+    judged: dict[tuple[int, int], str] = field(default_factory=dict)
     held: bool = False
+
+    @property
+    def apart(self) -> list[tuple[int, int]]:
+        """The pairs that were judged not to be one."""
+        return [pair for pair, verdict in self.judged.items() if verdict == Verdict.NOT_SAME]
+
+    def sides(self) -> Callable[[int, int], bool]:
+        """Tells of two records whether they, or others whom people joined them with, were judged not to be one."""
+        same = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in self.judged.items() if verdict == Verdict.SAME]
+        roots = roots_of({r for _, lo, hi in same for r in (lo, hi)}, same)
+        apart = {frozenset((roots.get(lo, lo), roots.get(hi, hi))) for lo, hi in self.apart}
+        return lambda lo, hi: frozenset((roots.get(lo, lo), roots.get(hi, hi))) in apart
 
 
 def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
     return [(d.tier, lo, hi) for (lo, hi), d in decisions.items() if d.outcome is Outcome.AUTO]
 
 
-def assign(session: Session, group: Group, clusters: list[list[int]], features: Mapping[int, Features]) -> Assignment:
+def assign(
+    session: Session, group: Group, clusters: list[list[int]], features: Mapping[int, Features], preferred: str = ""
+) -> Assignment:
     """A number for each cluster: that of the record for which it was issued; of several, the survivor; else a new one.
 
     A retired number lives again when its record has left those of its survivor, or follows it to another number.
@@ -100,7 +128,7 @@ def assign(session: Session, group: Group, clusters: list[list[int]], features: 
         if not anchored:
             homeless.append(members)
             continue
-        survivor = min(anchored, key=lambda p: _precedence(p, group, features))
+        survivor = min(anchored, key=lambda p: (p.customer_no != preferred, *_precedence(p, group, features)))
         assignment.members[survivor.customer_no] = members
         losers = (p for p in anchored if p is not survivor and p.merged_into != survivor.customer_no)
         assignment.merged.update((p.customer_no, survivor.customer_no) for p in losers)
@@ -108,7 +136,9 @@ def assign(session: Session, group: Group, clusters: list[list[int]], features: 
     for no, members in assignment.members.items():
         if assignment.parties[no].new or any(group.home.get(m) != no for m in members):
             assignment.changed.add(no)
-        assignment.changed.update(group.home[m] for m in members if m in group.home and group.home[m] != no)
+        left = [(m, group.home[m]) for m in members if m in group.home and group.home[m] != no]
+        assignment.changed.update(home for _, home in left)
+        assignment.moved += [(features[m].name, home, no) for m, home in left]
     return assignment
 
 
@@ -133,21 +163,48 @@ def _issue(
         assignment.members[no] = members
 
 
+def regroupings(assignment: Assignment, operation: tuple[str, int] | None) -> dict[str, Regrouping]:
+    """The regrouping that each number is part of: those between which records or numbers went belong to one."""
+    parties, merged, moved = assignment.parties, assignment.merged, assignment.moved
+    numbers = {no for ends in (*merged.items(), *((left, to) for _, left, to in moved)) for no in ends}
+    place = {no: n for n, no in enumerate(sorted(numbers))}
+    ties = [*merged.items(), *((left, to) for _, left, to in moved)]
+    found: dict[str, Regrouping] = {}
+    names = sorted(numbers)
+    for group in connected(range(len(names)), ((0, place[a], place[b]) for a, b in ties)):
+        those = {names[n] for n in group}
+        one = Regrouping(
+            retired={no: to for no, to in sorted(merged.items()) if no in those},
+            resurrected=tuple(sorted(no for no in those if no in assignment.members and parties[no].merged_into)),
+            created=tuple(sorted(no for no in those if no in parties and parties[no].new)),
+            moved=tuple(sorted(entry for entry in moved if entry[2] in those)),
+            operation=operation,
+        )
+        found |= dict.fromkeys(those, one)
+    return found
+
+
 def store_links(session: Session, context: Context, assignment: Assignment, group: Group) -> None:
     """Ends the links that changed, starts the new ones, and says of each by which rule it holds."""
     rules = _rules(assignment, group)
     moved = [(r, no) for no, members in assignment.members.items() for r in members if group.home.get(r) != no]
-    assignment_rows = [(r, no, "AUTO", rules[r], POLICY_VERSION, context.now) for r, no in moved]
+    assignment_rows = [(r, no, _origin(rules[r]), rules[r], POLICY_VERSION, context.now) for r, no in moved]
     ended = [r for r, _ in moved if r in group.home]
     stayed = rules.keys() & group.links.keys() - {r for r, _ in moved}
-    other = [(group.links[r][0], rules[r], POLICY_VERSION) for r in stayed if group.links[r][1] != rules[r]]
+    changed = (r for r in stayed if group.links[r][1] != rules[r])
+    other = [(group.links[r][0], _origin(rules[r]), rules[r], POLICY_VERSION) for r in changed]
     new = [p for p in assignment.parties.values() if p.new]
     _insert_parties(session, context, new)
     if ended:
         send(session, _END_LINKS, ids=ended, now=context.now)
     columns = ("record_id", "customer_no", "origin", "rule", "policy_version", "started_at")
     insert_rows(session, Link, columns, assignment_rows)
-    update_rows(session, Link, "id", ("rule", "policy_version"), other)
+    update_rows(session, Link, "id", ("origin", "rule", "policy_version"), other)
+
+
+def _origin(rule: str) -> str:
+    """Whether the engine or a person linked the record."""
+    return "MANUAL" if rule == JUDGED_RULE else "AUTO"
 
 
 def _rules(assignment: Assignment, group: Group) -> dict[int, str]:
@@ -172,8 +229,10 @@ def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> 
 def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Features], group: Group) -> None:
     """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back."""
     home = {r: no for no, members in assignment.members.items() for r in members}
-    rows = []
+    rows, apart = [], group.sides()
     for (lo, hi), decision in group.decisions.items():
+        if apart(lo, hi):
+            continue
         held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
         review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work)
         if held or review:

@@ -110,13 +110,17 @@ def take(session: Session, context: Context, request_id: int) -> Request:
         raise ChangeRequestNotFound
     if rows[0].status != RequestStatus.PENDING:
         raise ChangeRequestDecided
-    call = context.call
-    nobody = call is None or (
-        not call.operator and call.caller == rows[0].caller
-    )  # who names no clerk may be the same one
-    if call is None or nobody or rows[0].maker == call.person:
+    if not is_other_person(context, rows[0].maker, rows[0].caller):
         raise MakerIsChecker
     return _request(rows[0])
+
+
+def is_other_person(context: Context, maker: str, caller: str) -> bool:
+    """Whether this call is another person's than the maker's, who called through ``caller``."""
+    call = context.call
+    if call is None or (not call.operator and call.caller == caller):  # who names no clerk may be the same one
+        return False
+    return call.person != maker
 
 
 def decide(session: Session, context: Context, request_id: int, status: RequestStatus, note: str) -> None:

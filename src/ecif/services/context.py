@@ -57,6 +57,7 @@ class Context:
 
     Attributes:
         call: missing where no call stands behind (files, jobs).
+        operation: the merge, split or undo that is carried out, by kind and number.
         cause: what changes under this context is put down to.
         causes: the same by source record, where several calls are carried out together.
     """
@@ -66,6 +67,7 @@ class Context:
     digests: KeyDigests = field(repr=False)
     call: Call | None = None
     cause: Cause | None = None
+    operation: tuple[str, int] | None = None
     causes: Mapping[int, Cause] = field(default_factory=dict)
 
     @property

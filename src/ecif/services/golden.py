@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from ecif.domain.days import TICK
 from ecif.domain.document_life import dated
 from ecif.domain.documents import content_hash, load_record
-from ecif.domain.events import EventType, change_data, event_type
+from ecif.domain.events import EventType, Regrouping, change_data, event_type
 from ecif.domain.golden import golden_record, merged_record
 from ecif.domain.records import PartyRecord
 from ecif.models import GoldenRecord, Party
 from ecif.services import documents_life
-from ecif.services.assignment import Assignment, PartyRow
+from ecif.services.assignment import Assignment, PartyRow, regroupings
 from ecif.services.context import Context
 from ecif.services.events import event_row, insert_events
 from ecif.services.rows import insert_rows, query, update_rows
@@ -45,6 +45,7 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
     changed = {no: d for no, d in documents.items() if content_hash(d) != parties[no].content_hash}
     before = _before(session, assignment, [*changed, *assignment.merged])
     merged = {no: merged_record(no, parties[no].party_type, to) for no, to in sorted(assignment.merged.items())}
+    regrouped = regroupings(assignment, context.operation)
     rows: list[tuple[Any, ...]] = []
     events: list[tuple[Any, ...]] = []
     golden: list[tuple[Any, ...]] = []
@@ -59,7 +60,12 @@ def settle(session: Session, context: Context, assignment: Assignment, fresh: Ma
         rows.append((no, body["party_type"], body["status"], survivor, version, seq, content_hash(document), at))
         cause = context.cause_of(assignment.members.get(survivor or no, ()))
         events.append(
-            event_row(replace(context, cause=cause), no, seq, *_told(party, version, before.get(no), body, at))
+            event_row(
+                replace(context, cause=cause),
+                no,
+                seq,
+                *_told(party, version, before.get(no), body, at, regrouped.get(no)),
+            )
         )
     _write(session, context, rows, golden, events)
     for no, version, *_ in golden:
@@ -78,15 +84,21 @@ def _next_version(assignment: Assignment, no: str) -> int:
 
 
 def _told(
-    party: PartyRow, version: int, before: dict[str, Any] | None, body: dict[str, Any], at: datetime
+    party: PartyRow,
+    version: int,
+    before: dict[str, Any] | None,
+    body: dict[str, Any],
+    at: datetime,
+    regrouped: Regrouping | None,
 ) -> tuple[EventType, dict[str, Any]]:
     """The type of the event that tells a new version, and its data."""
+    about = {"regrouping": regrouped.data} if regrouped else {}
     if "merged_into" in body:
-        return EventType.MERGED, {"survivor": body["merged_into"]}
-    data = change_data(version, before, body, at)
+        return EventType.MERGED, {"survivor": body["merged_into"], **about}
+    data = change_data(version, before, body, at) | about
     kind = event_type(
         new=party.new,
-        revived=party.merged_into is not None,
+        regrouped=regrouped.told_as if regrouped else None,
         changed=data["changed"],
         old_status=party.status,
         new_status=body["status"],

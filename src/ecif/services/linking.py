@@ -13,12 +13,15 @@ from itertools import combinations
 
 from sqlalchemy.orm import Session
 
-from ecif.matching.clustering import Edge, cluster, compatible, connected
+from ecif.domain.judgements import Verdict
+from ecif.matching.clustering import STATED_TIER, Edge, cluster, compatible, connected, roots_of
 from ecif.matching.decision import decide
 from ecif.matching.features import Features
 from ecif.matching.keys import BLOCKS, Key, match_keys
 from ecif.matching.types import Decision
 from ecif.services.assignment import (
+    HELD,
+    JUDGED,
     Assignment,
     Group,
     PartyRow,
@@ -40,6 +43,7 @@ from ecif.services.candidates import (
     strong_keys_of,
 )
 from ecif.services.context import Context
+from ecif.services.judgements import NEWEST
 from ecif.services.rows import query
 
 COMPONENT_MAX = 5000
@@ -59,18 +63,26 @@ _LOCK = (
 _LOCK_RETIRED = (
     f"{_PARTIES} anchor_id = ANY(%(ids)b::bigint[]) AND merged_into IS NOT NULL ORDER BY customer_no FOR UPDATE"
 )
-_HELD = (
-    "SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_lo = ANY(%(ids)b::bigint[])"
-    " UNION SELECT record_lo, record_hi FROM doubtful_pair WHERE held AND record_hi = ANY(%(ids)b::bigint[])"
+_TIES = " UNION ".join(
+    part
+    for end in ("record_lo", "record_hi")
+    for part in (
+        f"SELECT record_lo, record_hi, 'HELD' AS tie FROM doubtful_pair WHERE held AND {end} = ANY(%(ids)b::bigint[])",
+        f"SELECT record_lo, record_hi, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}",
+    )
 )
+"""What ties records to others beside their keys: pairs that were held back, and judgements."""
 
 
-def relink(session: Session, context: Context, dirty: Mapping[int, Features], left: Iterable[Key]) -> Assignment:
+def relink(
+    session: Session, context: Context, dirty: Mapping[int, Features], left: Iterable[Key], survivor: str = ""
+) -> Assignment:
     """Decides again for new and changed records and for all whom their change concerns, and stores the result.
 
     Args:
         dirty: features of the new and changed records; their keys are stored and claimed already.
         left: keys that changed records no longer have.
+        survivor: the number that stays if it is merged with others, whichever would otherwise.
     """
     found = Search(context, dict(dirty))
     work = dict(dirty)
@@ -81,7 +93,7 @@ def relink(session: Session, context: Context, dirty: Mapping[int, Features], le
     decisions = _decide(session, context, found, found.pairs(work))
     group = _lock(session, found, work, decisions)
     clusters = _clusters(session, context, found, work, group)
-    assignment = assign(session, group, clusters, found.features)
+    assignment = assign(session, group, clusters, found.features, survivor)
     store_links(session, context, assignment, group)
     store_pairs(session, assignment, work, group)
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}
@@ -126,15 +138,17 @@ def _lock(
         moved = {row.record_id for row in links if row.customer_no not in group.parties}  # before they were locked
         group.home = {row.record_id: row.customer_no for row in links if row.record_id not in moved}
         group.links = {row.record_id: (row.id, row.rule) for row in links}
-        held = query(session, _HELD, ids=list(group.home))
-        group.held = group.held or bool(held)
-        beyond = {r for pair in held for r in pair} - records
+        ties = query(session, _TIES, ids=list(group.home))
+        group.held = group.held or any(tie.tie == HELD for tie in ties)
+        group.judged = {(lo, hi): verdict for lo, hi, verdict in ties if verdict in JUDGED}
+        beyond = {r for lo, hi, tie in ties if tie in (HELD, Verdict.SAME) for r in (lo, hi)} - records
         unsettled = moved | (beyond - group.home.keys())
         records = records | group.home.keys() | beyond
     if group.home:
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)
     load_known(session, records, found.features)
+    group.decisions.update((pair, JUDGED[Verdict(verdict)]) for pair, verdict in group.judged.items())
     return group
 
 
@@ -164,7 +178,7 @@ def _clusters(
 
 
 def _split(session: Session, context: Context, found: Search, component: list[int], group: Group) -> list[list[int]]:
-    if len(component) == 1 or compatible(component, found.features, found.shared):
+    if len(component) == 1 or _fits(found, component, group):
         return [component]
     group.held = True
     group.whole.difference_update(component)
@@ -172,7 +186,14 @@ def _split(session: Session, context: Context, found: Search, component: list[in
     _decide_within(found, component, group)
     inside = set(component)
     edges = [edge for edge in auto(group.decisions) if edge[1] in inside and edge[2] in inside]
-    return cluster(sorted(component), edges, found.features, found.shared)
+    return cluster(sorted(component), edges, found.features, found.shared, group.apart)
+
+
+def _fits(found: Search, component: list[int], group: Group) -> bool:
+    inside = set(component)
+    said = [e for e in auto(group.decisions) if e[0] <= STATED_TIER and e[1] in inside and e[2] in inside]
+    roots = roots_of(component, said, group.apart)
+    return compatible(component, found.features, found.shared, group.apart, roots)
 
 
 def _decide_within(found: Search, members: Collection[int], group: Group) -> None:

@@ -1,0 +1,88 @@
+"""What keeps customers from being merged by hand, and what has to be looked at (合并规则): policy as data.
+
+After IBM's and Reltio's collapse rules, and regulation R25 and R26 on accounts of a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Level(StrEnum):
+    """BLOCK keeps a merge from being made; WARN is shown to whoever makes it and whoever approves it."""
+
+    BLOCK = "BLOCK"
+    WARN = "WARN"
+
+
+class Lift(StrEnum):
+    """What lifts a block: nothing, named evidence, a steward's override with his reason, or the judgement's withdrawal."""
+
+    NOTHING = "NOTHING"
+    EVIDENCE = "EVIDENCE"
+    OVERRIDE = "OVERRIDE"
+    WITHDRAWAL = "WITHDRAWAL"
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRule:
+    """One row of the table."""
+
+    id: str
+    level: Level
+    lift: Lift
+    message_zh: str
+    message_en: str
+
+
+MERGE_RULES: Mapping[str, MergeRule] = {
+    rule.id: rule
+    for rule in (
+        MergeRule("PARTY_TYPE", Level.BLOCK, Lift.NOTHING, "客户类型不同", "the customers are of different types"),
+        MergeRule("HEAD_AND_BRANCH", Level.BLOCK, Lift.NOTHING, "总机构与分支机构", "head office and branch"),
+        MergeRule(
+            "TWO_VALID_NUMBERS", Level.BLOCK, Lift.EVIDENCE, "有效证件号码不同, 须有变更证明",
+            "two valid numbers differ; evidence of the change of number is needed",
+        ),
+        MergeRule(
+            "JUDGED_NOT_SAME", Level.BLOCK, Lift.WITHDRAWAL, "已裁决为非同一客户, 须先撤回裁决",
+            "judged not to be the same; the judgement has to be withdrawn first",
+        ),
+        MergeRule("CLOSED", Level.BLOCK, Lift.OVERRIDE, "客户已销户", "a customer is closed"),
+        MergeRule("BOTH_HOLD_ACCOUNTS", Level.WARN, Lift.NOTHING, "双方均有未销账户", "both hold open accounts"),
+        MergeRule(
+            "CARDS_MAX", Level.WARN, Lift.NOTHING, "合并后卡数超过上限 (R26)", "more cards than one customer may hold (R26)"
+        ),
+        MergeRule("OPEN_REVIEWS", Level.WARN, Lift.NOTHING, "与其他客户有待审核项", "reviews with other customers are open"),
+    )
+}  # fmt: skip
+"""By rule id, in the order in which they are told."""
+
+CARDS_MAX = 4
+"""Debit cards that one customer may hold (银发〔2019〕85号: 同一客户借记卡原则上不超过 4 张)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that holds for some customers. ``data`` names numbers and counts, never a personal value."""
+
+    rule: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it keeps a merge from being made, unless it is lifted."""
+        return MERGE_RULES[self.rule].level is Level.BLOCK
+
+
+def standing_blocks(findings: list[Finding], *, evidence: bool, override: frozenset[str]) -> list[Finding]:
+    """The blocks that nothing lifts."""
+
+    def lifted(finding: Finding) -> bool:
+        lift = MERGE_RULES[finding.rule].lift
+        return (lift is Lift.EVIDENCE and evidence) or (lift is Lift.OVERRIDE and finding.rule in override)
+
+    return [finding for finding in findings if finding.blocks and not lifted(finding)]

@@ -1,0 +1,125 @@
+"""What customers hold beside their golden record, as a merge, split or undo sees it (随客户转移的内容).
+
+The one interface by which other parts of the service take part in these: accounts and relations now; agreements, list hits,
+limits and assessments later. What hangs on a source record moves with it and has nothing to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from ecif.domain.merge_policy import CARDS_MAX, Finding
+from ecif.domain.records import RecordName
+from ecif.services.context import Context
+from ecif.services.rows import query
+
+SHOWN_MAX = 100
+"""Items of a kind that are listed for a customer; ``total`` counts all."""
+
+_ACCOUNTS = (
+    "SELECT * FROM (SELECT l.customer_no, l.record_id, r.system, r.key, a.number, a.kind, a.status,"
+    " row_number() OVER (PARTITION BY l.customer_no ORDER BY r.system, r.key, a.position) AS place,"
+    " count(*) OVER (PARTITION BY l.customer_no) AS total FROM link l JOIN account a ON a.record_id = l.record_id"
+    " JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
+    f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
+)
+_RELATIONS = (
+    "SELECT * FROM (SELECT l.customer_no, l.record_id, r.system, r.key, x.type, x.name,"
+    " row_number() OVER (PARTITION BY l.customer_no ORDER BY r.system, r.key, x.position) AS place,"
+    " count(*) OVER (PARTITION BY l.customer_no) AS total FROM link l JOIN relation x ON x.record_id = l.record_id"
+    " JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
+    f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
+)
+_COUNTS = (
+    "SELECT l.customer_no, count(*) FILTER (WHERE a.status <> 'CLOSED') AS open,"
+    " count(*) FILTER (WHERE a.status <> 'CLOSED' AND r.system = 'card') AS cards"
+    " FROM link l JOIN account a ON a.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
+    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL GROUP BY 1"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that a customer holds, by the source record that brought it."""
+
+    record: RecordName
+    data: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a customer holds of one kind; ``items`` are the first :data:`SHOWN_MAX` of ``total``."""
+
+    items: list[Item]
+    total: int
+
+
+class Holding(Protocol):
+    """A kind of thing that customers hold."""
+
+    kind: str
+
+    def held(self, session: Session, nos: Collection[str]) -> dict[str, Held]:
+        """What these customers hold."""
+
+    def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
+        """What blocks a merge of these customers, or warns of it."""
+
+    def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
+        """Carries over what does not hang on a source record, after records went from one number to another."""
+
+
+class Accounts:
+    """账户: they belong to the record of the system that keeps them."""
+
+    kind = "accounts"
+
+    def held(self, session: Session, nos: Collection[str]) -> dict[str, Held]:
+        """What these customers hold."""
+        return _held(query(session, _ACCOUNTS, nos=list(nos)), ("number", "kind", "status"))
+
+    def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
+        """Both hold accounts; together they hold more cards than one customer may."""
+        rows = query(session, _COUNTS, nos=list(nos))
+        counts = {row.customer_no: row.open for row in rows if row.open}
+        cards = sum(row.cards for row in rows)
+        both = [Finding("BOTH_HOLD_ACCOUNTS", {"open_accounts": counts})] if len(counts) > 1 else []
+        return both + ([Finding("CARDS_MAX", {"cards": cards, "most": CARDS_MAX})] if cards > CARDS_MAX else [])
+
+    def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
+        """They go with their records."""
+
+
+class Relations:
+    """客户间关系: what a record says of others. A relation to oneself is not shown (see ``customers.relations``)."""
+
+    kind = "relations"
+
+    def held(self, session: Session, nos: Collection[str]) -> dict[str, Held]:
+        """What these customers hold."""
+        return _held(query(session, _RELATIONS, nos=list(nos)), ("type", "name"))
+
+    def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
+        """None of them blocks."""
+        return []
+
+    def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
+        """They go with their records."""
+
+
+HOLDINGS: tuple[Holding, ...] = (Accounts(), Relations())
+"""All kinds, in the order in which they are shown."""
+
+
+def _held(rows: Sequence[Any], fields: Sequence[str]) -> dict[str, Held]:
+    items: dict[str, list[Item]] = defaultdict(list)
+    totals: Counter[str] = Counter()
+    for row in rows:
+        totals[row.customer_no] = row.total
+        items[row.customer_no].append(Item((row.system, row.key), {name: getattr(row, name) for name in fields}))
+    return {no: Held(found, totals[no]) for no, found in items.items()}

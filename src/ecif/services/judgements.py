@@ -1,0 +1,73 @@
+"""What stewards say of two source records (人工裁决): facts like the records themselves, never changed, never deleted.
+
+The newest word on a pair stands, until a later one. Whoever writes one holds the customers of both records locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ecif.domain.judgements import Verdict
+from ecif.domain.records import RecordName
+from ecif.models import Judgement
+from ecif.services.context import Context
+from ecif.services.rows import insert_rows, query
+
+Pair = tuple[int, int]
+"""Two records, the lower one first."""
+
+NEWEST = (
+    "NOT EXISTS (SELECT FROM judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)"
+)
+"""That a judgement ``j`` is the last word on its pair."""
+
+_STANDING = " UNION ".join(
+    f"SELECT record_lo, record_hi, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[])"
+    f" AND verdict <> 'WITHDRAWN' AND {NEWEST}"
+    for end in ("record_lo", "record_hi")
+)
+_HISTORY = (
+    "SELECT j.id, a.system AS system_lo, a.key AS key_lo, b.system AS system_hi, b.key AS key_hi, j.verdict, j.reason, j.person,"
+    f" j.operation_id, j.made_at, {NEWEST} AS standing FROM source_record r JOIN LATERAL"
+    " (SELECT * FROM judgement WHERE record_lo = r.id UNION SELECT * FROM judgement WHERE record_hi = r.id) j ON true"
+    " JOIN source_record a ON a.id = j.record_lo JOIN source_record b ON b.id = j.record_hi"
+    " WHERE r.system = %(system)b AND r.key = %(key)b AND j.id < %(before)b ORDER BY j.id DESC LIMIT %(limit)b"
+)
+_COLUMNS = ("record_lo", "record_hi", "verdict", "reason", "person", "operation_id", "change_id", "made_at")
+
+
+def pair(a: int, b: int) -> Pair:
+    """Two records in the order in which judgements name them."""
+    return (a, b) if a < b else (b, a)
+
+
+def standing(session: Session, ids: Collection[int]) -> dict[Pair, Verdict]:
+    """The judgements that stand on pairs of which one of these records is a half."""
+    rows = query(session, _STANDING, ids=list(ids))
+    return {(row.record_lo, row.record_hi): Verdict(row.verdict) for row in rows}
+
+
+def write(
+    session: Session,
+    context: Context,
+    said: Mapping[Pair, Verdict],
+    *,
+    reason: str,
+    person: str,
+    operation_id: int | None = None,
+) -> None:
+    """Writes judgements down, each as the last word on its pair."""
+    change = context.cause and context.cause.change_id
+    rows = [
+        (lo, hi, verdict.value, reason, person, operation_id, change, context.now)
+        for (lo, hi), verdict in sorted(said.items())
+    ]
+    insert_rows(session, Judgement, _COLUMNS, rows)
+
+
+def history(session: Session, record: RecordName, *, before: int = 2**63 - 1, limit: int = 100) -> list[Any]:
+    """All that was ever judged of a record, newest first; ``standing`` marks what holds."""
+    return query(session, _HISTORY, system=record[0], key=record[1], before=before, limit=limit)

@@ -1,0 +1,100 @@
+"""What is to be said of a merge before it is made: which rules hold, and whose number stays (合并检查, 存续规则)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
+
+from sqlalchemy.orm import Session
+
+from ecif.domain.judgements import Verdict
+from ecif.domain.merge_policy import Finding
+from ecif.domain.records import RecordStatus
+from ecif.matching.clustering import compatible
+from ecif.matching.comparators import COMPARATORS, NOTHING_SHARED
+from ecif.matching.types import Field, Level
+from ecif.services import customers
+from ecif.services.holdings import HOLDINGS
+from ecif.services.judgements import Pair
+from ecif.services.regrouping import Member, Members
+from ecif.services.rows import query
+
+COMPARED_MAX = 20
+"""Records of each side whose kinds of organisation are compared."""
+
+_REVIEWS = (
+    "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND"
+    " ((customer_lo = ANY(%(nos)b::text[])) <> (customer_hi = ANY(%(nos)b::text[])))"
+    " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[]))"
+)
+_OPEN_ACCOUNTS = (
+    "SELECT DISTINCT l.customer_no FROM link l JOIN account a ON a.record_id = l.record_id"
+    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
+)
+
+
+def findings(session: Session, members: Members) -> list[Finding]:
+    """The rules that hold for a merge of these customers, blocks first."""
+    nos = list(members.by_no)
+    found = [*_blocks(members)]
+    for holding in HOLDINGS:
+        found += holding.findings(session, nos)
+    reviews = query(session, _REVIEWS, nos=nos)[0].n
+    return found + ([Finding("OPEN_REVIEWS", {"reviews": reviews})] if reviews else [])
+
+
+def _blocks(members: Members) -> Iterator[Finding]:
+    sides = list(members.by_no.values())
+    if len({side.party_type for side in sides}) > 1:
+        yield Finding("PARTY_TYPE", {side.customer_no: side.party_type for side in sides})
+    elif any(_head_and_branch(members, a, b) for a, b in combinations(sides, 2)):
+        yield Finding("HEAD_AND_BRANCH")
+    judged = sorted(apart(members))
+    if judged:
+        pairs = [[members.name(lo), members.name(hi)] for lo, hi in judged]
+        yield Finding("JUDGED_NOT_SAME", {"pairs": pairs})
+    elif _two_numbers(members):
+        yield Finding("TWO_VALID_NUMBERS")
+    closed = [side.customer_no for side in sides if side.status == RecordStatus.CLOSED]
+    if closed:
+        yield Finding("CLOSED", {"customers": closed})
+
+
+def apart(members: Members) -> set[Pair]:
+    """The pairs across the customers that stand as not the same."""
+    home = members.home
+    return {
+        (lo, hi)
+        for (lo, hi), verdict in members.judged.items()
+        if verdict is Verdict.NOT_SAME and lo in home and hi in home and home[lo] != home[hi]
+    }
+
+
+def _two_numbers(members: Members) -> bool:
+    """Whether valid numbers contradict each other across the customers; what each holds by himself is his own affair."""
+    side = {r: member.anchor for member in members.by_no.values() for r in member.records}
+    return not compatible(list(side), members.features, NOTHING_SHARED, (), side)
+
+
+def _head_and_branch(members: Members, one: Member, other: Member) -> bool:
+    pairs = product(one.records[:COMPARED_MAX], other.records[:COMPARED_MAX])
+    kind, features = COMPARATORS[Field.KIND], members.features
+    return any(kind(features[a], features[b], NOTHING_SHARED).level is Level.DIFFERENT for a, b in pairs)
+
+
+def survivor_of(session: Session, members: Members) -> str:
+    """The number that stays: with a valid identity number, before with open accounts, before the one opened first, before
+    the smaller one (存续客户号).
+    """
+    nos = list(members.by_no)
+    holding = {row.customer_no for row in query(session, _OPEN_ACCOUNTS, nos=nos)}
+    opened: Mapping[str, str] = {
+        no: golden.document["fields"].get("opened_on", {}).get("value", "9999")
+        for no, golden in customers.golden_records(session, nos).items()
+    }
+
+    def order(no: str) -> tuple[bool, bool, str, str]:
+        strong = any(members.features[r].strong for r in members.by_no[no].records)
+        return (not strong, no not in holding, opened[no], no)
+
+    return min(nos, key=order)

@@ -1,0 +1,601 @@
+"""One golden number for life: merges, splits and undoes (合并, 拆分, 撤销合并), previewed, asked for, and approved.
+
+A preview does the thing and takes it back, so that it shows what an approval would do and nothing else. Whoever asks does
+not carry out: another person approves, and everything is looked at again then. An operation is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ecif.domain.judgements import Verdict
+from ecif.domain.merge_policy import Finding, standing_blocks
+from ecif.domain.records import RecordName
+from ecif.services import customers, operations
+from ecif.services.assignment import Assignment
+from ecif.services.changes import log_change
+from ecif.services.context import Context
+from ecif.services.customers import Golden
+from ecif.services.holdings import HOLDINGS, Held
+from ecif.services.judgements import pair
+from ecif.services.merge_findings import findings, survivor_of
+from ecif.services.operations import Kind, Operation, Status
+from ecif.services.regrouping import (
+    Members,
+    NumberRetired,
+    Said,
+    apply,
+    contradicts,
+    give_anchor,
+    live_numbers,
+    lock,
+    merging,
+    splitting,
+    undoing,
+)
+from ecif.services.rows import query, send
+from ecif.services.source_records import SourceRecordNotFound
+
+MEMBERS_MAX = 10
+"""Customers in one merge."""
+SINCE_MAX = 200
+"""Things of a kind that are listed of what happened since a merge."""
+
+_RECORDS = (
+    "SELECT r.id, r.system, r.key, l.customer_no FROM unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key)"
+    " JOIN source_record r USING (system, key) JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
+)
+_EVENTS_SINCE = (
+    "SELECT e.customer_no, e.seq, e.type, e.occurred_at, e.position, c.action, c.caller, c.operator, c.channel"
+    " FROM outbox_event e LEFT JOIN change_log c ON c.id = e.change_id"
+    " WHERE e.customer_no = ANY(%(nos)b::text[]) AND e.occurred_at > %(since)b ORDER BY e.occurred_at, e.id LIMIT %(limit)b"
+)
+_READS_SINCE = (
+    "SELECT customer_no, caller, operator, channel, purpose, read_at FROM clear_read"
+    " WHERE customer_no = ANY(%(nos)b::text[]) AND read_at > %(since)b ORDER BY read_at LIMIT %(limit)b"
+)
+_REQUESTS_SINCE = (
+    "SELECT id, customer_no, status, maker, checker, made_at FROM change_request"
+    " WHERE customer_no = ANY(%(nos)b::text[]) AND made_at > %(since)b ORDER BY id LIMIT %(limit)b"
+)
+
+
+class NothingToMerge(Exception):
+    """The numbers all lead to one customer."""
+
+
+class SurvivorNotMember(Exception):
+    """The number that is to survive is not one of those that are merged."""
+
+
+class MergeBlocked(Exception):
+    """Rules keep the customers from being merged; ``findings`` says which."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__(*(finding.rule for finding in findings))
+        self.findings = findings
+
+
+class NotOfCustomer(Exception):
+    """Records that are named do not belong to the customer."""
+
+    def __init__(self, records: Sequence[RecordName]) -> None:
+        super().__init__(len(records))
+        self.records = records
+
+
+class NothingStays(Exception):
+    """A split has to leave at least one record on each side."""
+
+
+class NotReversible(Exception):
+    """Not a merge that stands: it waits, was refused or undone, or is no merge."""
+
+
+class ReverseBlocked(Exception):
+    """Later operations on the same customers have to be undone first; ``later`` says which."""
+
+    def __init__(self, later: Sequence[int]) -> None:
+        super().__init__(*later)
+        self.later = later
+
+
+class OperationStale(Exception):
+    """The customers are not what they were when the operation was asked for; ``changed`` says which numbers."""
+
+    def __init__(self, changed: Sequence[str]) -> None:
+        super().__init__(*changed)
+        self.changed = changed
+
+
+class JudgementContradicts(Exception):
+    """Other judgements say the opposite, through the records that they tie; they have to be withdrawn first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regrouped:
+    """What an operation did, or would do.
+
+    Attributes:
+        moved: records by name, with the numbers they left and went to.
+    """
+
+    survivor: str
+    retired: list[str]
+    resurrected: list[str]
+    created: list[str]
+    moved: list[tuple[RecordName, str, str]]
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """As it is stored."""
+        moved = [{"system": s, "key": k, "from": left, "to": to} for (s, k), left, to in self.moved]
+        return {
+            "survivor": self.survivor,
+            "retired": self.retired,
+            "resurrected": self.resurrected,
+            "created": self.created,
+            "moved": moved,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would come of an operation, with everything it touches, before and after."""
+
+    regrouped: Regrouped
+    findings: list[Finding]
+    before: Mapping[str, Golden] = field(repr=False)
+    after: Mapping[str, Golden] = field(repr=False)
+    holdings: Mapping[str, Mapping[str, Held]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What happened on a merged number since (影响范围). Lists hold :data:`SINCE_MAX` at most."""
+
+    arrived: list[tuple[RecordName, str]]
+    events: list[Any]
+    clear_reads: list[Any] = field(repr=False)
+    change_requests: list[Any]
+    operations: list[Operation]
+
+
+# Merge
+
+
+def preview_merge(session: Session, context: Context, nos: Sequence[str], survivor: str = "") -> Preview:
+    """What a merge of these customers would do; nothing is changed.
+
+    Raises:
+        CustomerNotFound, NothingToMerge, SurvivorNotMember: there is nothing to be previewed.
+    """
+    live, survivor = _members(session, nos, survivor)
+    members = lock(session, live)
+    survivor = survivor or survivor_of(session, members)
+    found = findings(session, members)
+    with _taken_back(session):
+        return _previewed(session, context, members, found, lambda: _merge(session, context, members, survivor))
+
+
+def ask_merge(
+    session: Session,
+    context: Context,
+    nos: Sequence[str],
+    survivor: str = "",
+    *,
+    reason: str,
+    evidence: str = "",
+    override: Collection[str] = (),
+) -> Operation:
+    """Prepares a merge for another person to approve. Asking for the same again gives the same operation.
+
+    Args:
+        survivor: the number that stays; unless given, the one that the rule of survivors picks.
+        evidence: where the proof is kept that lets two valid numbers be one person's.
+        override: rules that the steward takes upon himself to set aside, where they may be.
+
+    Raises:
+        CustomerNotFound, NothingToMerge, SurvivorNotMember: there is nothing to be merged.
+        MergeBlocked: a rule forbids it.
+    """
+    request = {"members": sorted(set(nos)), "survivor": survivor}
+    known = operations.same(session, Kind.MERGE, request, Status.DONE, Status.PENDING)
+    if known and (known.status is Status.PENDING or len(set(live_numbers(session, nos).values())) == 1):
+        return known
+    live, chosen = _members(session, nos, survivor)
+    members = lock(session, live)
+    _allow(session, members, evidence, override)
+    chosen = chosen or survivor_of(session, members)
+    seen = _seen(members) | {"": ",".join(sorted(override))}
+    return operations.ask(session, context, Kind.MERGE, chosen, request, seen, reason=reason, evidence=evidence)
+
+
+def _members(session: Session, nos: Sequence[str], survivor: str) -> tuple[list[str], str]:
+    """The customers that the numbers lead to, and which of them survives, if that was said."""
+    led = live_numbers(session, [*nos, *([survivor] if survivor else [])])
+    live = sorted({led[no] for no in nos})
+    if survivor and led[survivor] not in live:
+        raise SurvivorNotMember
+    if len(live) < 2:
+        raise NothingToMerge
+    return live, led[survivor] if survivor else ""
+
+
+def _allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> None:
+    blocks = standing_blocks(findings(session, members), evidence=bool(evidence), override=frozenset(override))
+    if blocks:
+        raise MergeBlocked(blocks)
+
+
+def _merge(
+    session: Session, context: Context, members: Members, survivor: str, operation: Operation | None = None
+) -> Regrouped:
+    if operation:
+        operations.keep_records(session, operation.id, members.home)
+    said = merging(members, survivor)
+    return _apply(session, context, members, said, survivor, operation)
+
+
+# Split
+
+
+def preview_split(session: Session, context: Context, no: str, records: Sequence[RecordName]) -> Preview:
+    """What it would do to take these records from a customer; nothing is changed.
+
+    Raises:
+        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+    """
+    no = live_numbers(session, [no])[no]
+    members = lock(session, [no])
+    ids = _named(session, members, no, records)
+    with _taken_back(session):
+        return _previewed(session, context, members, [], lambda: _split(session, context, members, no, ids))
+
+
+def ask_split(
+    session: Session, context: Context, no: str, records: Sequence[RecordName], *, reason: str, evidence: str = ""
+) -> Operation:
+    """Prepares a split for another person to approve: these records leave for a number of their own.
+
+    Raises:
+        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+    """
+    live = live_numbers(session, [no])[no]
+    members = lock(session, [live])
+    _named(session, members, live, records)
+    request = {"customer_no": live, "source_records": sorted(list(name) for name in set(records))}
+    return operations.ask(session, context, Kind.SPLIT, live, request, _seen(members), reason=reason, evidence=evidence)
+
+
+def _named(session: Session, members: Members, no: str, records: Sequence[RecordName]) -> list[int]:
+    """The records by their names.
+
+    Raises:
+        SourceRecordNotFound, NotOfCustomer, NothingStays: they can't be split off.
+    """
+    rows = query(session, _RECORDS, systems=[s for s, _ in records], keys=[k for _, k in records])
+    found = {(row.system, row.key): row for row in rows}
+    if set(records) - found.keys():
+        raise SourceRecordNotFound
+    elsewhere = [name for name, row in found.items() if row.customer_no != no]
+    if elsewhere:
+        raise NotOfCustomer(elsewhere)
+    if len(found) >= len(members.by_no[no].records):
+        raise NothingStays
+    return sorted(row.id for row in found.values())
+
+
+def _split(
+    session: Session,
+    context: Context,
+    members: Members,
+    no: str,
+    ids: Collection[int],
+    operation: Operation | None = None,
+) -> Regrouped:
+    if not give_anchor(session, members, no, ids):
+        raise NothingStays
+    if operation:
+        operations.keep_records(session, operation.id, members.home)
+    return _apply(session, context, members, splitting(members, no, ids), no, operation)
+
+
+# Undo
+
+
+def preview_reverse(session: Session, context: Context, merge_id: int) -> tuple[Preview, Since]:
+    """What an undo of a merge would do, and what has happened on the merged number since; nothing is changed.
+
+    Raises:
+        OperationNotFound, NotReversible, ReverseBlocked: there is nothing to be undone.
+    """
+    merge = _standing(session, merge_id)
+    members, held = _reversible(session, merge)
+    since = _since(session, merge, members, held)
+    with _taken_back(session):
+        preview = _previewed(session, context, members, [], lambda: _reverse(session, context, members, merge, held))
+    to = {name: to for name, _, to in preview.regrouped.moved}
+    return preview, replace(since, arrived=[(name, to.get(name, at)) for name, at in since.arrived])
+
+
+def ask_reverse(session: Session, context: Context, merge_id: int, *, reason: str, evidence: str = "") -> Operation:
+    """Prepares the undo of a merge for another person to approve.
+
+    Raises:
+        OperationNotFound, NotReversible, ReverseBlocked: there is nothing to be undone.
+    """
+    merge = _standing(session, merge_id)
+    members, _ = _reversible(session, merge)
+    no = next(iter(members.by_no))
+    return operations.ask(
+        session, context, Kind.REVERSE, no, {"merge": merge_id}, _seen(members),
+        reason=reason, evidence=evidence, reverses=merge_id,
+    )  # fmt: skip
+
+
+def _standing(session: Session, merge_id: int) -> Operation:
+    merge = operations.get(session, merge_id)
+    if merge.kind is not Kind.MERGE or merge.status is not Status.DONE or merge.outcome is None:
+        raise NotReversible
+    return merge
+
+
+def _reversible(session: Session, merge: Operation) -> tuple[Members, dict[int, str]]:
+    """The customer that the merged numbers lead to now, locked, and what each number held before.
+
+    Raises:
+        ReverseBlocked: the numbers no longer lead to one customer, because of later operations.
+    """
+    held = operations.records(session, merge.id)
+    assert merge.outcome is not None
+    led = live_numbers(session, [merge.outcome["survivor"], *merge.outcome["retired"]])
+    if len(set(led.values())) != 1:
+        later = operations.listing(session, status=Status.DONE, after=merge.id)
+        raise ReverseBlocked([o.id for o in later if o.customer_no in {*led, *led.values()}])
+    return lock(session, set(led.values())), held
+
+
+def _reverse(
+    session: Session,
+    context: Context,
+    members: Members,
+    merge: Operation,
+    held: Mapping[int, str],
+    operation: Operation | None = None,
+) -> Regrouped:
+    assert merge.outcome is not None
+    survivor, retired = merge.outcome["survivor"], merge.outcome["retired"]
+    said = undoing(members, held, survivor, _anchors(session, [survivor, *retired]))
+    regrouped = _apply(session, context, members, said, "", operation)
+    if set(retired) - set(regrouped.resurrected):  # never half of it
+        raise ReverseBlocked([])
+    if operation:
+        operations.mark_reversed(session, context, merge.id)
+    return regrouped
+
+
+_ANCHORS = "SELECT customer_no, anchor_id FROM party WHERE customer_no = ANY(%(nos)b::text[])"
+
+
+def _anchors(session: Session, nos: Sequence[str]) -> dict[str, int]:
+    return dict(query(session, _ANCHORS, nos=list(nos)))
+
+
+def _since(session: Session, merge: Operation, members: Members, held: Mapping[int, str]) -> Since:
+    """What came and what was done under the merged number after the merge."""
+    nos = list(members.by_no)
+    arrived = [(_record_name(members.name(r)), no) for r, no in members.home.items() if r not in held]
+    asked = {"nos": nos, "since": merge.decided_at, "limit": SINCE_MAX}
+    later = [o for no in nos for o in operations.listing(session, customer_no=no, after=merge.id)]
+    return Since(
+        arrived[:SINCE_MAX],
+        query(session, _EVENTS_SINCE, **asked),
+        query(session, _READS_SINCE, **asked),
+        query(session, _REQUESTS_SINCE, **asked),
+        later,
+    )
+
+
+# Judgements
+
+
+def judge(
+    session: Session, context: Context, one: RecordName, other: RecordName, verdict: Verdict, *, reason: str
+) -> Operation | None:
+    """Says of two source records whether they are one party's, or takes back what was said.
+
+    What moves no record holds at once. What moves some is an operation that waits for another person; that two customers
+    are one is a merge.
+
+    Returns:
+        The operation that waits, None where the judgement holds already.
+
+    Raises:
+        SourceRecordNotFound: a record was never sent, or the two are one.
+        JudgementContradicts: other judgements tie the records, or keep them apart.
+    """
+    a, b, homes = _two(session, one, other)
+    if verdict is Verdict.SAME and homes[a] != homes[b]:
+        return ask_merge(session, context, sorted(homes.values()), reason=reason)
+    members = lock(session, set(homes.values()))
+    said = _said(members, a, b, verdict)
+    moves = False
+    with _taken_back(session):
+        moves = bool(_apply(session, context, members, said, "", None).moved)
+    if moves:
+        request = {"source_records": sorted([list(one), list(other)]), "verdict": verdict.value}
+        return operations.ask(session, context, Kind.JUDGEMENT, homes[a], request, _seen(members), reason=reason)
+    context = log_change(session, context, "JUDGE", reason=reason)
+    _apply(session, context, members, said, "", None, reason=reason)
+    return None
+
+
+def _two(session: Session, one: RecordName, other: RecordName) -> tuple[int, int, dict[int, str]]:
+    rows = query(session, _RECORDS, systems=[one[0], other[0]], keys=[one[1], other[1]])
+    found = {(row.system, row.key): row for row in rows}
+    if len(found) < 2:
+        raise SourceRecordNotFound
+    return found[one].id, found[other].id, {row.id: row.customer_no for row in rows}
+
+
+def _said(members: Members, a: int, b: int, verdict: Verdict) -> Said:
+    """The judgement, if no other says the opposite by way of third records."""
+    said = {pair(a, b): verdict}
+    after = {p: v for p, v in (members.judged | said).items() if v is not Verdict.WITHDRAWN}
+    if contradicts(after):
+        raise JudgementContradicts
+    return said
+
+
+# Deciding
+
+
+def approve(session: Session, context: Context, operation_id: int, *, note: str = "") -> Operation:
+    """Carries an operation out, as another person than its maker.
+
+    Raises:
+        OperationNotFound, OperationDecided, MakerIsChecker: it can't be decided so.
+        OperationStale, NumberRetired, MergeBlocked, ReverseBlocked: it can't be carried out any more.
+    """
+    operation = operations.take(session, context, operation_id)
+    context = log_change(
+        session, context, f"{operation.kind}_CUSTOMERS", reason=operation.reason, evidence=operation.evidence
+    )
+    context = replace(context, operation=(operation.kind.value, operation.id))
+    regrouped = _CARRY_OUT[operation.kind](session, context, operation)
+    return operations.decide(session, context, operation, Status.DONE, note, regrouped.outcome)
+
+
+def reject(session: Session, context: Context, operation_id: int, *, note: str = "") -> Operation:
+    """Turns an operation down; nothing changes.
+
+    Raises:
+        OperationNotFound, OperationDecided, MakerIsChecker: it can't be decided so.
+    """
+    operation = operations.take(session, context, operation_id)
+    return operations.decide(session, context, operation, Status.REJECTED, note)
+
+
+def _approved_merge(session: Session, context: Context, operation: Operation) -> Regrouped:
+    seen = dict(operation.seen)
+    override = [rule for rule in seen.pop("", "").split(",") if rule]
+    members = _unchanged(session, seen)
+    _allow(session, members, operation.evidence, override)
+    return _merge(session, context, members, operation.customer_no, operation)
+
+
+def _approved_split(session: Session, context: Context, operation: Operation) -> Regrouped:
+    members = _unchanged(session, operation.seen)
+    names = [(s, k) for s, k in operation.request["source_records"]]
+    ids = _named(session, members, operation.customer_no, names)
+    return _split(session, context, members, operation.customer_no, ids, operation)
+
+
+def _approved_reverse(session: Session, context: Context, operation: Operation) -> Regrouped:
+    _unchanged(session, operation.seen)
+    merge = _standing(session, operation.request["merge"])
+    members, held = _reversible(session, merge)
+    return _reverse(session, context, members, merge, held, operation)
+
+
+def _approved_judgement(session: Session, context: Context, operation: Operation) -> Regrouped:
+    members = _unchanged(session, operation.seen)
+    (one, other), verdict = operation.request["source_records"], Verdict(operation.request["verdict"])
+    a, b, _ = _two(session, (one[0], one[1]), (other[0], other[1]))
+    operations.keep_records(session, operation.id, members.home)
+    return _apply(session, context, members, _said(members, a, b, verdict), "", operation)
+
+
+_CARRY_OUT = {
+    Kind.MERGE: _approved_merge,
+    Kind.SPLIT: _approved_split,
+    Kind.REVERSE: _approved_reverse,
+    Kind.JUDGEMENT: _approved_judgement,
+}
+
+
+def _seen(members: Members) -> dict[str, str]:
+    return {no: member.digest for no, member in members.by_no.items()}
+
+
+def _unchanged(session: Session, seen: Mapping[str, str]) -> Members:
+    """The customers, locked, if they hold the records that they held when the operation was asked for.
+
+    Raises:
+        OperationStale: they do not, or one was merged.
+    """
+    try:
+        members = lock(session, seen.keys())
+    except NumberRetired as retired:
+        raise OperationStale([retired.no]) from retired
+    changed = [no for no, digest in seen.items() if members.by_no[no].digest != digest]
+    if changed:
+        raise OperationStale(changed)
+    return members
+
+
+# What all of them do
+
+
+def _apply(
+    session: Session,
+    context: Context,
+    members: Members,
+    said: Said,
+    survivor: str,
+    operation: Operation | None,
+    *,
+    reason: str = "",
+) -> Regrouped:
+    """Carries judgements out, and takes along what does not hang on a source record."""
+    person = operation.maker if operation else (context.call.person if context.call else context.actor)
+    assignment = apply(
+        session, context, members, said,
+        reason=operation.reason if operation else reason, person=person, survivor=survivor,
+        operation_id=operation.id if operation else None,
+    )  # fmt: skip
+    regrouped = _regrouped(assignment, survivor or next(iter(members.by_no)))
+    for holding in HOLDINGS:
+        holding.move(session, context, {name: (left, to) for name, left, to in regrouped.moved})
+    return regrouped
+
+
+def _regrouped(assignment: Assignment, survivor: str) -> Regrouped:
+    parties = assignment.parties
+    return Regrouped(
+        survivor,
+        retired=sorted(no for no in assignment.merged if not parties[no].merged_into),
+        resurrected=sorted(no for no in assignment.members if parties[no].merged_into),
+        created=sorted(no for no in assignment.members if parties[no].new),
+        moved=[(_record_name(name), left, to) for name, left, to in assignment.moved],
+    )
+
+
+def _record_name(text: str) -> RecordName:
+    system, _, key = text.partition(":")
+    return system, key
+
+
+@contextmanager
+def _taken_back(session: Session) -> Iterator[None]:
+    """Whatever is done inside is as if it had not been."""
+    send(session, "SAVEPOINT taken_back")
+    yield
+    send(session, "ROLLBACK TO SAVEPOINT taken_back")
+
+
+def _previewed(
+    session: Session, context: Context, members: Members, found: list[Finding], work: Callable[[], Regrouped]
+) -> Preview:
+    before = customers.golden_records(session, list(members.by_no))
+    regrouped = work()
+    nos = {*members.by_no, *regrouped.resurrected, *regrouped.created} - set(regrouped.retired)
+    after = customers.golden_records(session, sorted(nos))
+    holdings = {holding.kind: holding.held(session, sorted(nos)) for holding in HOLDINGS}
+    return Preview(regrouped, found, before, after, holdings)

@@ -1,0 +1,231 @@
+"""Operations that move records between customers (归并操作): asked for by one person, decided by another, both on record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+from sqlalchemy.orm import Session
+
+from ecif.models import Operation as OperationRow
+from ecif.models import OperationRecord
+from ecif.services.change_requests import MakerIsChecker, is_other_person
+from ecif.services.context import Call, Context
+from ecif.services.rows import insert_rows, query, send
+
+_ONE = "SELECT * FROM operation WHERE id = %(id)b"
+_TAKE = f"{_ONE} FOR UPDATE"
+_SAME = (
+    "SELECT * FROM operation WHERE fingerprint = %(fingerprint)b AND status = ANY(%(statuses)b::text[])"
+    " ORDER BY id DESC LIMIT 1"
+)
+_DECIDE = (
+    "UPDATE operation SET status = %(status)b, checker = %(checker)b, note = %(note)b, decided_at = %(now)b,"
+    " outcome = %(outcome)b WHERE id = %(id)b"
+)
+_REVERSED = "UPDATE operation SET status = 'REVERSED', reversed_at = %(now)b WHERE id = %(id)b"
+_RECORDS = "SELECT record_id, customer_no FROM operation_record WHERE operation_id = %(id)b"
+_LIST = (
+    "SELECT * FROM operation WHERE (%(status)b = '' OR status = %(status)b) AND (%(kind)b = '' OR kind = %(kind)b)"
+    " AND (%(customer_no)b = '' OR customer_no = %(customer_no)b) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+)
+_COLUMNS = (
+    "kind", "status", "customer_no", "request", "seen", "fingerprint", "reason", "evidence", "maker", "caller", "channel",
+    "branch", "made_at", "reverses",
+)  # fmt: skip
+
+
+class Kind(StrEnum):
+    """操作种类."""
+
+    MERGE = "MERGE"
+    SPLIT = "SPLIT"
+    REVERSE = "REVERSE"
+    JUDGEMENT = "JUDGEMENT"
+
+
+class Status(StrEnum):
+    """操作状态."""
+
+    PENDING = "PENDING"
+    DONE = "DONE"
+    REJECTED = "REJECTED"
+    REVERSED = "REVERSED"
+
+
+class OperationNotFound(Exception):
+    """There is no operation of this number."""
+
+
+class OperationDecided(Exception):
+    """It has been decided already; ``status`` says how."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as stored. ``seen`` is what its customers held when it was asked for, ``outcome`` what it did."""
+
+    id: int
+    kind: Kind
+    status: Status
+    customer_no: str
+    request: Mapping[str, Any]
+    seen: Mapping[str, str] = field(repr=False)
+    reason: str
+    evidence: str
+    maker: str
+    caller: str
+    made_at: datetime
+    checker: str | None
+    note: str | None
+    decided_at: datetime | None
+    outcome: Mapping[str, Any] | None
+    reverses: int | None
+    reversed_at: datetime | None
+
+
+def _operation(row: Any) -> Operation:
+    return Operation(
+        id=row.id,
+        kind=Kind(row.kind),
+        status=Status(row.status),
+        customer_no=row.customer_no,
+        request=orjson.loads(row.request),
+        seen=orjson.loads(row.seen),
+        reason=row.reason,
+        evidence=row.evidence,
+        maker=row.maker,
+        caller=row.caller,
+        made_at=row.made_at,
+        checker=row.checker,
+        note=row.note,
+        decided_at=row.decided_at,
+        outcome=orjson.loads(row.outcome) if row.outcome else None,
+        reverses=row.reverses,
+        reversed_at=row.reversed_at,
+    )
+
+
+def fingerprint(kind: Kind, request: Mapping[str, Any]) -> bytes:
+    """What equal requests have in common."""
+    return blake2b(orjson.dumps([kind, request], option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def same(session: Session, kind: Kind, request: Mapping[str, Any], *statuses: Status) -> Operation | None:
+    """The newest operation that the same was asked for with, in one of the states."""
+    rows = query(session, _SAME, fingerprint=fingerprint(kind, request), statuses=[s.value for s in statuses])
+    return _operation(rows[0]) if rows else None
+
+
+def ask(
+    session: Session,
+    context: Context,
+    kind: Kind,
+    customer_no: str,
+    request: Mapping[str, Any],
+    seen: Mapping[str, str],
+    *,
+    reason: str,
+    evidence: str = "",
+    reverses: int | None = None,
+) -> Operation:
+    """Stores an operation that another person has to approve; asking for the same again gives the one that waits."""
+    call = context.call or Call(context.actor)
+    row = (
+        kind.value, Status.PENDING.value, customer_no, orjson.dumps(request).decode(), orjson.dumps(seen).decode(),
+        fingerprint(kind, request), reason, evidence, call.person, call.caller, call.channel.value, call.branch,
+        context.now, reverses,
+    )  # fmt: skip
+    rows = insert_rows(session, OperationRow, _COLUMNS, [row], "ON CONFLICT DO NOTHING RETURNING id")
+    if rows:
+        return get(session, rows[0].id)
+    waiting = same(session, kind, request, Status.PENDING)
+    if waiting is None:  # another undo of the same merge
+        raise OperationDecided(Status.PENDING)
+    return waiting
+
+
+def take(session: Session, context: Context, operation_id: int) -> Operation:
+    """A pending operation, held until the end of the transaction by whoever decides it.
+
+    Raises:
+        OperationNotFound, OperationDecided: there is nothing to decide.
+        MakerIsChecker: the person who asked is the one who decides.
+    """
+    rows = query(session, _TAKE, id=operation_id)
+    if not rows:
+        raise OperationNotFound
+    if rows[0].status != Status.PENDING:
+        raise OperationDecided(rows[0].status)
+    if not is_other_person(context, rows[0].maker, rows[0].caller):
+        raise MakerIsChecker
+    return _operation(rows[0])
+
+
+def decide(
+    session: Session,
+    context: Context,
+    operation: Operation,
+    status: Status,
+    note: str,
+    outcome: Mapping[str, Any] | None = None,
+) -> Operation:
+    """Writes the decision down."""
+    checker = context.call.person if context.call else context.actor
+    told = orjson.dumps(outcome).decode() if outcome is not None else None
+    send(
+        session,
+        _DECIDE,
+        id=operation.id,
+        status=status.value,
+        checker=checker,
+        note=note,
+        now=context.now,
+        outcome=told,
+    )
+    return get(session, operation.id)
+
+
+def mark_reversed(session: Session, context: Context, operation_id: int) -> None:
+    """Writes down that a merge has been undone."""
+    send(session, _REVERSED, id=operation_id, now=context.now)
+
+
+def keep_records(session: Session, operation_id: int, held: Mapping[int, str]) -> None:
+    """Writes down under which number each record was, for an undo."""
+    rows = [(operation_id, record_id, no) for record_id, no in sorted(held.items())]
+    insert_rows(session, OperationRecord, ("operation_id", "record_id", "customer_no"), rows)
+
+
+def records(session: Session, operation_id: int) -> dict[int, str]:
+    """Under which number each record was before the operation."""
+    return dict(query(session, _RECORDS, id=operation_id))
+
+
+def get(session: Session, operation_id: int) -> Operation:
+    """An operation.
+
+    Raises:
+        OperationNotFound: there is none of this number.
+    """
+    rows = query(session, _ONE, id=operation_id)
+    if not rows:
+        raise OperationNotFound
+    return _operation(rows[0])
+
+
+def listing(
+    session: Session, *, status: str = "", kind: str = "", customer_no: str = "", after: int = 0, limit: int = 100
+) -> Sequence[Operation]:
+    """Operations, oldest first."""
+    rows = query(session, _LIST, status=status, kind=kind, customer_no=customer_no, after=after, limit=limit)
+    return [_operation(row) for row in rows]

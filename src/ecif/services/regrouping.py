@@ -1,0 +1,245 @@
+"""Moves records between customers by what a person says of them (合并与拆分的执行).
+
+A merge, a split and an undo are judgements on pairs of records, and then the same two steps as ever: decide the links
+again, survive again. All records of the customers involved are tied to their side, so that none of them moves by itself
+later; what is severed is severed by a NOT_SAME. Undoing a merge says NOT_SAME of the very pairs of which it said SAME.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import pairwise
+
+from sqlalchemy.orm import Session
+
+from ecif.domain.judgements import Verdict
+from ecif.matching.clustering import JUDGED_TIER, connected, roots_of
+from ecif.matching.features import Features
+from ecif.services.assignment import Assignment
+from ecif.services.candidates import load_known
+from ecif.services.context import Context
+from ecif.services.customers import CustomerNotFound
+from ecif.services.ingest import Result, follow
+from ecif.services.judgements import Pair, pair, standing, write
+from ecif.services.rows import query, send
+
+RECORDS_MAX = 2000
+"""Records that one operation may touch."""
+
+_LOCK = (
+    "SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
+    " WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR UPDATE"
+)
+_MEMBERS = (
+    "SELECT customer_no, record_id FROM link WHERE customer_no = ANY(%(nos)b::text[]) AND ended_at IS NULL"
+    " ORDER BY record_id"
+)
+_LIVE = (
+    "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = ANY(%(nos)b::text[])"
+)
+_ANCHOR = "UPDATE party SET anchor_id = %(anchor)b WHERE customer_no = %(no)b"
+_TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
+
+Said = dict[Pair, Verdict]
+
+
+class NumberRetired(Exception):
+    """A number was merged into another meanwhile; ``into`` is where it leads now."""
+
+    def __init__(self, no: str, into: str) -> None:
+        super().__init__(no, into)
+        self.no, self.into = no, into
+
+
+class TooManyToMove(Exception):
+    """The customers have more records than one operation may touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A customer of an operation, locked: the record his number was issued for, and all of his records."""
+
+    customer_no: str
+    party_type: str
+    status: str
+    version: int
+    anchor: int
+    records: tuple[int, ...]
+
+    @property
+    def digest(self) -> str:
+        """Which records he holds, so that it can be told whether they are the same as before."""
+        return blake2b(",".join(map(str, self.records)).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """The customers of an operation, with what is known of their records and what was judged of them."""
+
+    by_no: Mapping[str, Member]
+    features: dict[int, Features] = field(repr=False)
+    judged: Said
+
+    @property
+    def home(self) -> dict[int, str]:
+        """Under which number each record is."""
+        return {r: no for no, member in self.by_no.items() for r in member.records}
+
+    @property
+    def same(self) -> set[Pair]:
+        """The pairs that stand as the same."""
+        return {p for p, verdict in self.judged.items() if verdict is Verdict.SAME}
+
+    def name(self, record: int) -> str:
+        """A record's name, ``system:key``."""
+        return self.features[record].name
+
+
+def live_numbers(session: Session, nos: Collection[str]) -> dict[str, str]:
+    """Each number with the one it leads to.
+
+    Raises:
+        CustomerNotFound: one was never issued.
+    """
+    found = {row.customer_no: row.live for row in query(session, _LIVE, nos=list(nos))}
+    missing = [no for no in nos if no not in found]
+    if missing:
+        raise CustomerNotFound(missing[0])
+    return found
+
+
+def lock(session: Session, nos: Collection[str]) -> Members:
+    """Locks customers in the order of their numbers, and loads what an operation has to know of them.
+
+    Raises:
+        CustomerNotFound: a number was never issued.
+        NumberRetired: one was merged meanwhile.
+        TooManyToMove: they have more than :data:`RECORDS_MAX` records.
+    """
+    rows = query(session, _LOCK, nos=list(nos))
+    missing = set(nos) - {row.customer_no for row in rows}
+    if missing:
+        raise CustomerNotFound(min(missing))
+    for row in rows:
+        if row.merged_into:
+            raise NumberRetired(row.customer_no, row.merged_into)
+    records: dict[str, list[int]] = {row.customer_no: [] for row in rows}
+    for no, record in query(session, _MEMBERS, nos=list(nos)):
+        records[no].append(record)
+    ids = [record for those in records.values() for record in those]
+    if len(ids) > RECORDS_MAX:
+        raise TooManyToMove
+    features: dict[int, Features] = {}
+    load_known(session, ids, features)
+    members = {
+        row.customer_no: Member(
+            row.customer_no, row.party_type, row.status, row.version, row.anchor_id, tuple(records[row.customer_no])
+        )
+        for row in rows
+    }
+    return Members(members, features, standing(session, ids))
+
+
+def merging(members: Members, survivor: str) -> Said:
+    """What makes all of them one: each side tied together, and the sides by the records their numbers were issued for."""
+    to = members.by_no[survivor]
+    said: Said = {}
+    for no, member in members.by_no.items():
+        said |= _tie(member.records, member.anchor, members.same)
+        if no != survivor:
+            said[pair(to.anchor, member.anchor)] = Verdict.SAME
+    return _news(said, members)
+
+
+def splitting(members: Members, no: str, moved: Collection[int]) -> Said:
+    """What makes two of a customer: those who move, and those who stay."""
+    member = members.by_no[no]
+    stay = [r for r in member.records if r not in moved]
+    said = _tie(stay, stay[0], members.same) | _tie(sorted(moved), min(moved), members.same)
+    return _news(said | severing(members, moved, stay) | {pair(stay[0], min(moved)): Verdict.NOT_SAME}, members)
+
+
+def undoing(members: Members, held: Mapping[int, str], survivor: str, anchors: Mapping[str, int]) -> Said:
+    """What makes those whom a merge joined several again: everybody who then came with a number leaves with it.
+
+    Args:
+        held: under which number each record was before the merge.
+        anchors: the records that the numbers were issued for.
+    """
+    said: Said = {}
+    for loser in sorted(set(held.values()) - {survivor}):
+        leave = [r for r, no in held.items() if no == loser and r in members.features]
+        others = [r for r, no in held.items() if no != loser and r in members.features]
+        said |= severing(members, leave, others)
+        said |= _tie(leave, leave[0], members.same) if leave else {}
+        said[pair(anchors[survivor], anchors[loser])] = Verdict.NOT_SAME
+    return _news(said, members)
+
+
+def severing(members: Members, one: Collection[int], other: Collection[int]) -> Said:
+    """A NOT_SAME for every pair across that people said to be the same, by judgement or when a record was written."""
+    ours, theirs = set(one), set(other)
+    judged = {p for p in members.same if (p[0] in ours and p[1] in theirs) or (p[1] in ours and p[0] in theirs)}
+    by_name = {members.name(r): r for r in (*ours, *theirs)}
+    written = {
+        pair(r, by_name[name])
+        for r in (*ours, *theirs)
+        for name in members.features[r].same_as
+        if name in by_name and (r in ours) != (by_name[name] in ours)
+    }
+    return dict.fromkeys(judged | written, Verdict.NOT_SAME)
+
+
+def _tie(records: Sequence[int], first: int, same: Iterable[Pair]) -> Said:
+    """A SAME from each group that is not tied yet to the one before, so that all of these records are one."""
+    inside = set(records)
+    edges = [(JUDGED_TIER, lo, hi) for lo, hi in same if lo in inside and hi in inside]
+    groups = sorted(connected(records, edges), key=lambda group: (first not in group, min(group)))
+    heads = [first if first in group else min(group) for group in groups]
+    return {pair(a, b): Verdict.SAME for a, b in pairwise(heads)}
+
+
+def contradicts(judged: Mapping[Pair, Verdict]) -> bool:
+    """Whether of two records that judgements tie, by way of others or not, another says that they are not the same."""
+    edges = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in judged.items() if verdict is Verdict.SAME]
+    roots = roots_of({r for _, lo, hi in edges for r in (lo, hi)}, edges)
+    apart = (p for p, verdict in judged.items() if verdict is Verdict.NOT_SAME)
+    return any(lo in roots and roots[lo] == roots.get(hi) for lo, hi in apart)
+
+
+def _news(said: Said, members: Members) -> Said:
+    return {p: verdict for p, verdict in said.items() if members.judged.get(p) is not verdict}
+
+
+def apply(
+    session: Session,
+    context: Context,
+    members: Members,
+    said: Said,
+    *,
+    reason: str,
+    person: str,
+    survivor: str = "",
+    operation_id: int | None = None,
+) -> Assignment:
+    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
+    write(session, context, said, reason=reason, person=person, operation_id=operation_id)
+    widely = any(verdict is Verdict.WITHDRAWN for verdict in said.values())  # pairs that were held apart may now be one
+    ends = set(members.features) if widely else {r for p in said for r in p}
+    dirty = {r: members.features[r] for r in sorted(ends)}
+    return follow(session, context, {}, dirty, (), Result(), survivor)
+
+
+def give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:
+    """Lets a number stand for a record that stays, where the one it was issued for moves; False if none is free to."""
+    member = members.by_no[no]
+    if member.anchor not in moved:
+        return True
+    stay = [r for r in member.records if r not in moved]
+    taken = {row.anchor_id for row in query(session, _TAKEN, ids=stay)}
+    free = [r for r in stay if r not in taken]
+    if free:
+        send(session, _ANCHOR, no=no, anchor=free[0])
+    return bool(free)

@@ -1,0 +1,146 @@
+"""One golden number for life: merge, split, undo and judgement, through the services."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from people import citizen, deliver, golden, parties, record, scalar
+from sqlalchemy import Engine, text
+from stewards import Stewards
+
+from ecif.domain.judgements import Verdict
+from ecif.services import merges
+from ecif.services.change_requests import MakerIsChecker
+from ecif.services.context import KeyDigests
+from ecif.services.merges import MergeBlocked, NothingToMerge, OperationStale
+from ecif.services.operations import Status
+
+ID_A, ID_B = citizen(1), citizen(2)
+A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
+B1, B2 = record("core", "2", "张叁丰", phone="13911112222"), record("loan", "2", "张叁丰", phone="13911113333")
+
+
+@pytest.fixture
+def stewards(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Two customers, of whom one has two records."""
+    deliver(engine, digests, A1, A2)
+    deliver(engine, digests, B1)
+    return Stewards(engine, digests)
+
+
+def events(engine: Engine, no: str) -> list[dict[str, Any]]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT document FROM outbox_event WHERE customer_no = :no ORDER BY seq"), {"no": no}
+        )
+        return [json.loads(row[0]) for row in rows]
+
+
+def test_a_merge_and_its_undo(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    a, b, before = stewards.no("core:1"), stewards.no("core:2"), golden(engine)
+    merge = stewards.merge("core:1", "core:2")
+    assert merge.status is Status.DONE and (merge.maker, merge.checker) == ("maker", "checker")
+    assert parties(engine) == {frozenset({"core:1", "card:1", "core:2"})}
+    assert scalar(engine, f"SELECT merged_into FROM party WHERE customer_no = '{b}'") == a
+    assert scalar(engine, "SELECT count(*) FROM link WHERE ended_at IS NULL AND origin = 'MANUAL'") == 3
+    reverse = stewards.reverse(merge)
+    assert golden(engine) == before
+    assert (stewards.no("core:1"), stewards.no("core:2")) == (a, b)
+    assert reverse.outcome and reverse.outcome["resurrected"] == [b]
+    told = [(e["type"], e["data"].get("regrouping", {}).get("operation")) for e in events(engine, b)]
+    assert told == [
+        ("customer.created", None),
+        ("customer.merged", merge.id),
+        ("customer.unmerged", reverse.id),
+    ]
+    told = [(e["type"], e["data"].get("regrouping", {}).get("operation")) for e in events(engine, a)]
+    assert told[-2:] == [("customer.merged", merge.id), ("customer.unmerged", reverse.id)]
+    assert [e["seq"] for e in events(engine, a)] == list(range(1, len(told) + 1))
+
+
+def test_what_was_undone_stays_apart_until_it_is_withdrawn(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.reverse(stewards.merge("core:1", "core:2"))
+    deliver(engine, digests, record("core", "2", "张三丰", id=ID_A, day=5))  # now it looks the same
+    assert len(parties(engine)) == 2
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.merge("core:1", "core:2")
+    assert [f.rule for f in blocked.value.findings] == ["JUDGED_NOT_SAME"]
+    assert stewards.judge("core:1", "core:2", Verdict.WITHDRAWN) is not None  # it moves records, so another approved
+    assert len(parties(engine)) == 1
+
+
+def test_a_split_and_what_comes_later(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", str(n), "张三丰", id=ID_A) for n in range(4)))
+    no = stewards.no("core:0")
+    done = stewards.split(no, "core:0", "core:3")
+    assert parties(engine) == {frozenset({"core:0", "core:3"}), frozenset({"core:1", "core:2"})}
+    assert stewards.no("core:1") == no and done.outcome and done.outcome["created"] == [stewards.no("core:0")]
+    assert [e["type"] for e in events(engine, stewards.no("core:0"))] == ["customer.split"]
+    deliver(engine, digests, record("card", "9", "张三丰", id=ID_A))  # fits both: nobody's, and a question
+    assert len(parties(engine)) == 3
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 2
+
+
+def test_a_preview_changes_nothing(engine: Engine, stewards: Stewards) -> None:
+    before = golden(engine), scalar(engine, "SELECT count(*) FROM outbox_event")
+    preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "core:2"]))
+    assert preview.regrouped.survivor == stewards.no("core:1")
+    assert preview.regrouped.retired == [stewards.no("core:2")]
+    assert (golden(engine), scalar(engine, "SELECT count(*) FROM outbox_event")) == before
+    assert scalar(engine, "SELECT count(*) FROM judgement") == 0
+
+
+def test_two_persons_are_needed(stewards: Stewards) -> None:
+    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
+    with pytest.raises(MakerIsChecker):
+        stewards.run(merges.approve, asked.id, person="maker")
+
+
+def test_the_same_again_is_the_same_merge(stewards: Stewards) -> None:
+    nos = stewards.nos(["core:1", "core:2"])
+    asked = stewards.run(merges.ask_merge, nos, reason="x")
+    assert stewards.run(merges.ask_merge, nos[::-1], reason="y").id == asked.id
+    assert stewards.approve(asked).id == stewards.run(merges.ask_merge, nos, reason="x").id
+    with pytest.raises(NothingToMerge):
+        stewards.run(merges.ask_merge, [nos[0], nos[0]], reason="x")
+
+
+def test_a_customer_who_has_changed_is_looked_at_again(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
+    deliver(engine, digests, record("ebank", "7", "张三丰", id=ID_A))
+    with pytest.raises(OperationStale) as stale:
+        stewards.approve(asked)
+    assert stale.value.changed == [stewards.no("core:1")]
+
+
+def test_two_valid_numbers_need_evidence(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, record("core", "3", "张三丰", id=ID_B))
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.merge("core:1", "core:3")
+    assert [f.rule for f in blocked.value.findings] == ["TWO_VALID_NUMBERS"]
+    stewards.merge("core:1", "core:3", evidence="证明 2026-1")
+    deliver(engine, digests, record("ebank", "8", "张三丰", id=ID_A), record("ebank", "9", "张三丰", id=ID_B))
+    assert parties(engine) == {
+        frozenset({"core:1", "card:1", "core:3", "ebank:8", "ebank:9"}),
+        frozenset({"core:2"}),
+    }
+
+
+@pytest.mark.parametrize("middle", [True, False])
+def test_merges_of_a_chain_are_undone_in_any_order(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, middle: bool
+) -> None:
+    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"))
+    before = golden(engine)
+    first = stewards.merge("core:2", "loan:3", survivor="core:2")
+    second = stewards.merge("core:1", "core:2", survivor="core:1")
+    for merge in (first, second) if middle else (second, first):
+        stewards.reverse(merge)
+    assert golden(engine) == before
