@@ -110,9 +110,7 @@ def test_the_same_again_is_the_same_merge(stewards: Stewards) -> None:
         stewards.run(merges.ask_merge, [nos[0], nos[0]], reason="x")
 
 
-def test_a_customer_who_has_changed_is_looked_at_again(
-    engine: Engine, digests: KeyDigests, stewards: Stewards
-) -> None:
+def test_a_customer_who_has_changed_is_looked_at_again(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
     asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
     deliver(engine, digests, record("ebank", "7", "张三丰", id=ID_A))
     with pytest.raises(OperationStale) as stale:

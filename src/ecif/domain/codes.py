@@ -104,6 +104,7 @@ NAMES_ZH: Mapping[type[Enum], Mapping[str, str]] = {
         "CLOSED": "客户销户",
         "MERGED": "客户合并",
         "UNMERGED": "撤销合并",
+        "SPLIT": "客户拆分",
         "DOCUMENT_EXPIRING": "证件即将到期",
         "DOCUMENT_EXPIRED": "证件已过期",
         "DOCUMENT_RESTRICTED": "证件过期超过宽限期",
