@@ -142,3 +142,33 @@ def test_merges_of_a_chain_are_undone_in_any_order(
     for merge in (first, second) if middle else (second, first):
         stewards.reverse(merge)
     assert golden(engine) == before
+
+
+def reviews(engine: Engine) -> list[tuple[str, str, str]]:
+    """The open reviews of moves and misfits: kind and customers."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT kind, customer_lo, customer_hi FROM merge_review WHERE closed_at IS NULL AND kind <> 'PAIR'"
+                " ORDER BY id"
+            )
+        )
+        return [tuple(row) for row in rows]
+
+
+def test_a_record_that_leaves_by_itself_opens_a_review(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    a = stewards.no("core:1")
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))  # the engine had linked it to core:1
+    to = stewards.no("card:1")
+    assert to != a and reviews(engine) == [("MOVED", *sorted((a, to)))]
+
+
+def test_a_record_that_a_person_placed_stays_and_opens_a_review(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.merge("core:1", "core:2")
+    no = stewards.no("core:1")
+    deliver(engine, digests, record("core", "2", "李四光", id=ID_B, day=9))
+    assert stewards.no("core:2") == no and reviews(engine) == [("MISFIT", no, no)]
+    deliver(engine, digests, record("core", "2", "李四光", id=ID_B, phone="13999998888", day=10))
+    assert len(reviews(engine)) == 1

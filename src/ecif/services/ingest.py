@@ -26,6 +26,7 @@ from ecif.services.candidates import claim
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
+from ecif.services.rematch import identity_changed, watch
 from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send, update_rows
 
@@ -279,6 +280,9 @@ def _derive(
     for no, members in assignment.members.items():
         here = (newest[m][0] for m in members if m in newest)
         result.places.update((item.name, Place(item.version, no, assignment.parties[no].version)) for item in here)
+    changed = {i: features[i] for i in known if identity_changed(old[i], features[i])}
+    if changed:
+        watch(session, context, changed, assignment)
 
 
 def follow(

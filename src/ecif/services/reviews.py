@@ -30,7 +30,7 @@ _PAIRS = (
 )
 _KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR KEY SHARE"
 _OPEN = (
-    "SELECT id, customer_lo, customer_hi, level, evidence FROM merge_review WHERE closed_at IS NULL"
+    "SELECT id, customer_lo, customer_hi, level, evidence FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'"
     " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) FOR UPDATE"
 )
 _CLOSE = "UPDATE merge_review SET closed_at = %(now)b, outcome = 'OUTDATED' WHERE id = ANY(%(ids)b::bigint[])"
