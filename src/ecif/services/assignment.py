@@ -101,12 +101,17 @@ class Group:
         """The pairs that were judged not to be one."""
         return [pair for pair, verdict in self.judged.items() if verdict == Verdict.NOT_SAME]
 
-    def sides(self) -> Callable[[int, int], bool]:
-        """Tells of two records whether they, or others whom people joined them with, were judged not to be one."""
+    def settled(self) -> Callable[[int, int], bool]:
+        """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
         same = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in self.judged.items() if verdict == Verdict.SAME]
         roots = roots_of({r for _, lo, hi in same for r in (lo, hi)}, same)
         apart = {frozenset((roots.get(lo, lo), roots.get(hi, hi))) for lo, hi in self.apart}
-        return lambda lo, hi: frozenset((roots.get(lo, lo), roots.get(hi, hi))) in apart
+
+        def found(lo: int, hi: int) -> bool:
+            a, b = roots.get(lo, lo), roots.get(hi, hi)
+            return a == b or frozenset((a, b)) in apart
+
+        return found if self.judged else lambda lo, hi: False
 
 
 def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
@@ -229,9 +234,9 @@ def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> 
 def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Features], group: Group) -> None:
     """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back."""
     home = {r: no for no, members in assignment.members.items() for r in members}
-    rows, apart = [], group.sides()
+    rows, settled = [], group.settled()
     for (lo, hi), decision in group.decisions.items():
-        if apart(lo, hi):
+        if settled(lo, hi):
             continue
         held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
         review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work)

@@ -226,10 +226,18 @@ def apply(
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
     write(session, context, said, reason=reason, person=person, operation_id=operation_id)
-    widely = any(verdict is Verdict.WITHDRAWN for verdict in said.values())  # pairs that were held apart may now be one
-    ends = set(members.features) if widely else {r for p in said for r in p}
-    dirty = {r: members.features[r] for r in sorted(ends)}
+    dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
     return follow(session, context, {}, dirty, (), Result(), survivor)
+
+
+def _concerned(members: Members, said: Said) -> set[int]:
+    """The records to decide again. What ties records of one customer leads nobody anywhere; pairs that were held apart may
+    now be one, whichever they are."""
+    if Verdict.WITHDRAWN in said.values():
+        return set(members.features)
+    home = members.home
+    leading = [p for p, verdict in said.items() if verdict is Verdict.NOT_SAME or home[p[0]] != home[p[1]]]
+    return {r for p in leading or said for r in p}
 
 
 def give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:
