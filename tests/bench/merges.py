@@ -61,7 +61,9 @@ class Bench:
     def customer(self, size: int) -> tuple[str, list[tuple[str, str]]]:
         """Somebody with so many records, all under one number of a district that does not exist."""
         n = next(self.serial)
-        number = citizen(n % 1000, f"{1950 + secrets.randbelow(60)}{1 + n % 12:02d}{1 + secrets.randbelow(28):02d}", "449999")
+        number = citizen(
+            n % 1000, f"{1950 + secrets.randbelow(60)}{1 + n % 12:02d}{1 + secrets.randbelow(28):02d}", "449999"
+        )
         names = [("core", f"{self.batch}-{n}-{i}") for i in range(size)]
         name = f"郑{chr(0x4E00 + n % 5000)}{chr(0x4E00 + secrets.randbelow(5000))}"
         records = [record(*each, name, id=number) for each in names]

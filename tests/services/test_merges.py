@@ -172,3 +172,18 @@ def test_a_record_that_a_person_placed_stays_and_opens_a_review(
     assert stewards.no("core:2") == no and reviews(engine) == [("MISFIT", no, no)]
     deliver(engine, digests, record("core", "2", "李四光", id=ID_B, phone="13999998888", day=10))
     assert len(reviews(engine)) == 1
+
+
+def test_what_was_undone_is_no_question_any_more(engine: Engine, digests: KeyDigests) -> None:
+    """Not even between records that the judgement does not name."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, A2, A1)
+    deliver(
+        engine,
+        digests,
+        record("core", "2", "李四光", id=ID_A),
+        record("loan", "2", "李四光", id=ID_A, phone="13911113333"),
+    )
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 1
+    stewards.reverse(stewards.merge("core:1", "core:2"))
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 0

@@ -22,7 +22,7 @@ from ecif.services.changes import log_change
 from ecif.services.context import Context
 from ecif.services.customers import Golden
 from ecif.services.holdings import HOLDINGS, Held
-from ecif.services.judgements import pair
+from ecif.services.judgements import contradicts, pair
 from ecif.services.merge_findings import findings, survivor_of
 from ecif.services.operations import Kind, Operation, Status
 from ecif.services.regrouping import (
@@ -30,7 +30,6 @@ from ecif.services.regrouping import (
     NumberRetired,
     Said,
     apply,
-    contradicts,
     give_anchor,
     live_numbers,
     lock,
