@@ -41,7 +41,10 @@ _LIVE = (
 )
 _ANCHOR = "UPDATE party SET anchor_id = %(anchor)b WHERE customer_no = %(no)b"
 _TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
-_DOUBTFUL = "SELECT record_lo, record_hi FROM doubtful_pair WHERE record_lo = ANY(%(ids)b::bigint[]) AND record_hi = ANY(%(ids)b::bigint[])"
+_DOUBTFUL = (
+    "SELECT record_lo, record_hi FROM doubtful_pair"
+    " WHERE record_lo = ANY(%(ids)b::bigint[]) AND record_hi = ANY(%(ids)b::bigint[])"
+)
 _FORGET = (
     "DELETE FROM doubtful_pair d USING unnest(%(los)b::bigint[], %(his)b::bigint[]) gone(lo, hi)"
     " WHERE d.record_lo = gone.lo AND d.record_hi = gone.hi"
