@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from people import citizen, deliver, golden, parties, record, scalar
+from people import DAY, citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine, text
 from stewards import Stewards
 
+from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
-from ecif.services import merges
+from ecif.domain.records import Account, AccountStatus
+from ecif.services import customers, merges
+from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.change_requests import MakerIsChecker
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked, NothingToMerge, OperationStale
 from ecif.services.operations import Status
+from ecif.services.rebuild import rebuild
 
 ID_A, ID_B = citizen(1), citizen(2)
 A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
@@ -187,3 +193,27 @@ def test_what_was_undone_is_no_question_any_more(engine: Engine, digests: KeyDig
     assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 1
     stewards.reverse(stewards.merge("core:1", "core:2"))
     assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 0
+
+
+def test_an_account_leaves_the_record_that_names_it(engine: Engine, digests: KeyDigests) -> None:
+    """One record of the core system mixes two people: the account goes to the other, whatever the core system repeats."""
+    stewards, ours = Stewards(engine, digests), ("6225990000001234", "6225990000005678")
+    accounts = tuple(Account(number, "SAVINGS", AccountStatus.NORMAL) for number in ours)
+    deliver(engine, digests, replace(A1, accounts=accounts), A2)
+    with pytest.raises(AccountNotOfCustomer):
+        stewards.split("core:1", "card:1", accounts=[("core:1", "6225990000009999")])
+    stewards.split("core:1", "card:1", accounts=[("core:1", ours[1])])
+    for again in (0, 5):
+        if again:
+            deliver(
+                engine,
+                digests,
+                replace(A1, accounts=accounts, business_time=DAY + timedelta(days=again)),
+                replace(A2, business_time=DAY + timedelta(days=again)),
+            )
+            run_transaction(engine, lambda s: rebuild(s, stewards.context()))
+        with transaction(engine) as session:
+            held = {r: [a.number for a in customers.accounts(session, stewards.no(r))] for r in ("core:1", "card:1")}
+            found = [customers.find(session, digests, customers.search_keys(account=number)) for number in ours]
+        assert held == {"core:1": [ours[0]], "card:1": [ours[1]]}
+        assert found == [[stewards.no("core:1")], [stewards.no("card:1")]]

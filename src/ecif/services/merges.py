@@ -10,13 +10,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import Finding, standing_blocks
 from ecif.domain.records import RecordName
+from ecif.domain.text import compact
+from ecif.matching.keys import KeyKind
 from ecif.services import customers, operations
+from ecif.services.accounts import give, named
 from ecif.services.assignment import Assignment
 from ecif.services.changes import log_change
 from ecif.services.context import Context
@@ -244,31 +248,52 @@ def _merge(
 # Split
 
 
-def preview_split(session: Session, context: Context, no: str, records: Sequence[RecordName]) -> Preview:
-    """What it would do to take these records from a customer; nothing is changed.
+Accounts = Sequence[tuple[RecordName, str]]
+"""Accounts by the record that names them, and their number."""
+
+
+def preview_split(
+    session: Session, context: Context, no: str, records: Sequence[RecordName], accounts: Accounts = ()
+) -> Preview:
+    """What it would do to take these records, and accounts of others, from a customer; nothing is changed.
 
     Raises:
-        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays, AccountNotOfCustomer: there is nothing to be split.
     """
     no = live_numbers(session, [no])[no]
     members = lock(session, [no])
     ids = _named(session, members, no, records)
+    given = _given(session, members, no, ids, _digested(context, accounts))
     with _taken_back(session):
-        return _previewed(session, context, members, [], lambda: _split(session, context, members, no, ids))
+        return _previewed(session, context, members, [], lambda: _split(session, context, members, no, ids, given))
 
 
 def ask_split(
-    session: Session, context: Context, no: str, records: Sequence[RecordName], *, reason: str, evidence: str = ""
+    session: Session,
+    context: Context,
+    no: str,
+    records: Sequence[RecordName],
+    accounts: Accounts = (),
+    *,
+    reason: str,
+    evidence: str = "",
 ) -> Operation:
     """Prepares a split for another person to approve: these records leave for a number of their own.
 
+    Args:
+        accounts: accounts of records that stay, which leave with them.
+
     Raises:
-        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays, AccountNotOfCustomer: there is nothing to be split.
     """
     live = live_numbers(session, [no])[no]
-    members = lock(session, [live])
-    _named(session, members, live, records)
-    request = {"customer_no": live, "source_records": sorted(list(name) for name in set(records))}
+    members, digested = lock(session, [live]), _digested(context, accounts)
+    _given(session, members, live, _named(session, members, live, records), digested)
+    request = {
+        "customer_no": live,
+        "source_records": sorted(list(name) for name in set(records)),
+        "accounts": sorted([*name, digest.hex] for name, digest in digested),
+    }
     return operations.ask(session, context, Kind.SPLIT, live, request, _seen(members), reason=reason, evidence=evidence)
 
 
@@ -290,18 +315,31 @@ def _named(session: Session, members: Members, no: str, records: Sequence[Record
     return sorted(row.id for row in found.values())
 
 
+def _digested(context: Context, accounts: Accounts) -> list[tuple[RecordName, UUID]]:
+    return [(name, context.digests.of((KeyKind.ACCOUNT, compact(number)))) for name, number in accounts]
+
+
+def _given(
+    session: Session, members: Members, no: str, ids: Collection[int], accounts: Sequence[tuple[RecordName, UUID]]
+) -> list[tuple[int, UUID]]:
+    return named(session, set(members.by_no[no].records) - set(ids), accounts)
+
+
 def _split(
     session: Session,
     context: Context,
     members: Members,
     no: str,
     ids: Collection[int],
+    accounts: Sequence[tuple[int, UUID]],
     operation: Operation | None = None,
 ) -> Regrouped:
     if not give_anchor(session, members, no, ids):
         raise NothingStays
     if operation:
         operations.keep_records(session, operation.id, members.home)
+    if accounts:
+        give(session, context, accounts, min(ids), operation.id if operation else None)
     return _apply(session, context, members, splitting(members, no, ids), no, operation)
 
 
@@ -492,8 +530,9 @@ def _approved_merge(session: Session, context: Context, operation: Operation) ->
 def _approved_split(session: Session, context: Context, operation: Operation) -> Regrouped:
     members = _unchanged(session, operation.seen)
     names = [(s, k) for s, k in operation.request["source_records"]]
-    ids = _named(session, members, operation.customer_no, names)
-    return _split(session, context, members, operation.customer_no, ids, operation)
+    no, ids = operation.customer_no, _named(session, members, operation.customer_no, names)
+    accounts = [((system, key), UUID(digest)) for system, key, digest in operation.request["accounts"]]
+    return _split(session, context, members, no, ids, _given(session, members, no, ids, accounts), operation)
 
 
 def _approved_reverse(session: Session, context: Context, operation: Operation) -> Regrouped:
