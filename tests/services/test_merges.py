@@ -217,3 +217,24 @@ def test_an_account_leaves_the_record_that_names_it(engine: Engine, digests: Key
             found = [customers.find(session, digests, customers.search_keys(account=number)) for number in ours]
         assert held == {"core:1": [ours[0]], "card:1": [ours[1]]}
         assert found == [[stewards.no("core:1")], [stewards.no("card:1")]]
+
+
+def test_reviews_of_a_number_end_with_it_but_a_misfit_is_asked_of_the_survivor(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("core", "3", "王五一", id=citizen(7), phone="13911119999"))
+    deliver(engine, digests, record("core", "2", "王五一", id=ID_B, day=9))  # stays: a person tied it to core:1
+    no = stewards.no("core:1")
+    assert reviews(engine) == [("MISFIT", no, no)]
+    stewards.merge("core:1", "core:3", survivor="core:3", evidence="证明")
+    to = stewards.no("core:3")
+    assert stewards.no("core:1") == to != no and reviews(engine) == [("MISFIT", to, to)]
+
+
+def test_a_review_of_a_move_ends_when_the_two_are_merged(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    stewards.merge("core:1", "card:1", evidence="证明")
+    assert reviews(engine) == []

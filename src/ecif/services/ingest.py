@@ -27,7 +27,7 @@ from ecif.services.candidates import claim
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
-from ecif.services.rematch import identity_changed, watch
+from ecif.services.rematch import follow_merges, identity_changed, watch
 from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send, update_rows
 
@@ -302,6 +302,7 @@ def follow(
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
+    follow_merges(session, context, assignment.merged)
     result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
     return assignment
 

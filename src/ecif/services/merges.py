@@ -455,12 +455,16 @@ def judge(
 
     Raises:
         SourceRecordNotFound: a record was never sent, or the two are one.
+        OperationStale, NumberRetired: a record went to another customer meanwhile.
         JudgementContradicts: other judgements tie the records, or keep them apart.
     """
     a, b, homes = _two(session, one, other)
     if verdict is Verdict.SAME and homes[a] != homes[b]:
         return ask_merge(session, context, sorted(homes.values()), reason=reason)
     members = lock(session, set(homes.values()))
+    left = [homes[r] for r in (a, b) if members.home.get(r) != homes[r]]  # before they were locked
+    if left:
+        raise OperationStale(left)
     said = _said(members, a, b, verdict)
     moves = False
     with _taken_back(session):
