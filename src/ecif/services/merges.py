@@ -38,6 +38,7 @@ from ecif.services.regrouping import (
     splitting,
     undoing,
 )
+from ecif.services.reviews import reopen
 from ecif.services.rows import query, send
 from ecif.services.source_records import SourceRecordNotFound
 
@@ -479,6 +480,7 @@ def reject(session: Session, context: Context, operation_id: int, *, note: str =
         OperationNotFound, OperationDecided, MakerIsChecker: it can't be decided so.
     """
     operation = operations.take(session, context, operation_id)
+    reopen(session, context, operation_id, note)
     return operations.decide(session, context, operation, Status.REJECTED, note)
 
 
