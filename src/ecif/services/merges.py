@@ -23,6 +23,7 @@ from ecif.services.context import Context
 from ecif.services.customers import Golden
 from ecif.services.holdings import HOLDINGS, Held
 from ecif.services.judgements import pair
+from ecif.services.maintenance import VersionConflict
 from ecif.services.merge_findings import findings, survivor_of
 from ecif.services.operations import Kind, Operation, Status
 from ecif.services.regrouping import (
@@ -147,7 +148,11 @@ class Regrouped:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would come of an operation, with everything it touches, before and after."""
+    """What would come of an operation, with everything it touches, before and after.
+
+    Attributes:
+        holdings: by kind and number, what each would hold, and what those held whose numbers would retire.
+    """
 
     regrouped: Regrouped
     findings: list[Finding]
@@ -158,7 +163,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What happened on a merged number since (影响范围). Lists hold :data:`SINCE_MAX` at most."""
+    """What happened on a merged number since (影响范围). Lists hold one more than :data:`SINCE_MAX` at most."""
 
     arrived: list[tuple[RecordName, str]]
     events: list[Any]
@@ -260,15 +265,28 @@ def preview_split(session: Session, context: Context, no: str, records: Sequence
 
 
 def ask_split(
-    session: Session, context: Context, no: str, records: Sequence[RecordName], *, reason: str, evidence: str = ""
+    session: Session,
+    context: Context,
+    no: str,
+    records: Sequence[RecordName],
+    *,
+    reason: str,
+    evidence: str = "",
+    expected: int | None = None,
 ) -> Operation:
     """Prepares a split for another person to approve: these records leave for a number of their own.
 
+    Args:
+        expected: the version of the customer that the steward has seen.
+
     Raises:
         CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+        VersionConflict: he has changed since.
     """
     live = live_numbers(session, [no])[no]
     members = lock(session, [live])
+    if expected is not None and expected != members.by_no[live].version:
+        raise VersionConflict(members.by_no[live].version)
     _named(session, members, live, records)
     request = {"customer_no": live, "source_records": sorted(list(name) for name in set(records))}
     return operations.ask(session, context, Kind.SPLIT, live, request, _seen(members), reason=reason, evidence=evidence)
@@ -392,10 +410,10 @@ def _since(session: Session, merge: Operation, members: Members, held: Mapping[i
     """What came and what was done under the merged number after the merge."""
     nos = list(members.by_no)
     arrived = [(_record_name(members.name(r)), no) for r, no in members.home.items() if r not in held]
-    asked = {"nos": nos, "since": merge.decided_at, "limit": SINCE_MAX}
+    asked = {"nos": nos, "since": merge.decided_at, "limit": SINCE_MAX + 1}
     later = [o for no in nos for o in operations.listing(session, customer_no=no, after=merge.id)]
     return Since(
-        arrived[:SINCE_MAX],
+        arrived[: SINCE_MAX + 1],
         query(session, _EVENTS_SINCE, **asked),
         query(session, _READS_SINCE, **asked),
         query(session, _REQUESTS_SINCE, **asked),
@@ -419,12 +437,15 @@ def judge(
 
     Raises:
         SourceRecordNotFound: a record was never sent, or the two are one.
+        OperationStale: a record went to another customer meanwhile.
         JudgementContradicts: other judgements tie the records, or keep them apart.
     """
     a, b, homes = _two(session, one, other)
     if verdict is Verdict.SAME and homes[a] != homes[b]:
         return ask_merge(session, context, sorted(homes.values()), reason=reason)
     members = lock(session, set(homes.values()))
+    if not homes.keys() <= members.home.keys():  # one went elsewhere before its customer was locked
+        raise OperationStale(sorted(set(homes.values())))
     said = _said(members, a, b, verdict)
     moves = False
     with _taken_back(session):
@@ -596,8 +617,12 @@ def _previewed(
     session: Session, context: Context, members: Members, found: list[Finding], work: Callable[[], Regrouped]
 ) -> Preview:
     before = customers.golden_records(session, list(members.by_no))
+    left = {holding.kind: holding.held(session, list(members.by_no)) for holding in HOLDINGS}
     regrouped = work()
     nos = {*members.by_no, *regrouped.resurrected, *regrouped.created} - set(regrouped.retired)
     after = customers.golden_records(session, sorted(nos))
-    holdings = {holding.kind: holding.held(session, sorted(nos)) for holding in HOLDINGS}
+    holdings = {
+        h.kind: {no: left[h.kind][no] for no in regrouped.retired if no in left[h.kind]} | h.held(session, sorted(nos))
+        for h in HOLDINGS
+    }
     return Preview(regrouped, found, before, after, holdings)
