@@ -6,6 +6,7 @@ nothing that was ever said of him may be found in what they are answered.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -31,13 +32,15 @@ SAID: dict[str, Any] = {
     "addresses": ["广东省深圳市福田区梅华路77号雪见苑3栋401室"],
 }  # fmt: skip
 PHONE, NAME, ALIAS, WIFE, ACCOUNT = "13733336666", "司徒雪晴", "司徒小雪", "上官燕尾", "6217999900001234567"
+SISTER = "上官燕子"
 CLEAR = (
     NUMBER, OTHER, SPOUSE, "司徒雪见", NAME, ALIAS, WIFE, "SITU", "XUEJIAN", "1983-03-17", "1983-03-18", "13733335555", PHONE,
-    "xuejian.situ", "雪见茶叶", "梅华路77号", "雪见苑", ACCOUNT,
+    "xuejian.situ", "雪见茶叶", "梅华路77号", "雪见苑", ACCOUNT, SISTER,
 )  # fmt: skip
 """Every value, and the parts that tell it."""
 WHY = {"reason": "客户申请"}
 COUNTER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "clerk"}
+CARD = {"system": "card", "key": "masked"}
 MASKED = tuple(scope for scope in SCOPES if not scope.startswith("pii:"))
 CALLERS: dict[str, dict[str, str]] = {
     "without the scope": token(*MASKED) | {"X-Purpose": "counter"},
@@ -77,7 +80,24 @@ def him(api: Api) -> Iterator[str]:
     yield no
 
 
-def calls(no: str) -> Iterator[tuple[str, str, Any]]:
+@pytest.fixture(scope="module")
+def merge(api: Api, him: str) -> int:
+    """Two others who hold values of his, merged by two people."""
+    body = {"party_type": "PERSON", "business_time": "2026-01-01T00:00:00Z", "phones": SAID["phones"]}
+    accounts = [{"number": ACCOUNT, "kind": "SAVINGS"}]
+    nos = [
+        api.ask("PUT", f"/v1/source-records/loan/{n}", json=body | {"name": name, "accounts": accounts}).json()[
+            "customer_no"
+        ]
+        for n, name in enumerate((WIFE, SISTER))
+    ]
+    asked = api.post("/v1/merges", json=WHY | {"members": nos}, headers=COUNTER)
+    done = api.post(f"{asked.headers['Location']}:approve", json={}, headers=COUNTER | {"X-Operator": "chief"})
+    assert done.status_code == 200 and done.json()["outcome"]["moved"]["total"] == 1, done.text
+    return int(done.json()["id"])
+
+
+def calls(no: str, merge: int) -> Iterator[tuple[str, str, Any]]:
     """A call of every operation of the contract, about him."""
     who = {key: SAID[key] for key in ("party_type", "name", "identifiers", "phones")}
     bodies: dict[str, Any] = {
@@ -88,11 +108,19 @@ def calls(no: str) -> Iterator[tuple[str, str, Any]]:
         "put_source_records": {"records": [who]},
         "close_customer": WHY,
         "reactivate_customer": WHY,
+        "preview_merge": {"members": [no, "<merged>"]},
+        "ask_merge": WHY | {"members": [no, "<merged>"]},
+        "ask_reverse": WHY,
+        "preview_split": {"source_records": [CARD]},
+        "ask_split": WHY | {"source_records": [CARD]},
+        "judge": WHY | {"records": [CARD, {"system": "loan", "key": "0"}], "verdict": "NOT_SAME"},
     }
     named = {"{no}": no, "{request_id}": "1", "{system}": "core", "{key}": "masked", "{table}": "genders"}
+    named |= {"{merge_id}": str(merge), "{operation_id}": str(merge)}
     queries = {
         "search_customers": f"?name={quote(NAME)}", "get_customers": f"?no={no}", "get_customer": "?provenance=true",
         "list_change_requests": "?status=APPROVED", "read_events": f"?customer_no={no}",
+        "list_judgements": "?system=card&key=masked",
     }  # fmt: skip
     for path, item in openapi()["paths"].items():
         for verb, operation in item.items():
@@ -106,15 +134,19 @@ def calls(no: str) -> Iterator[tuple[str, str, Any]]:
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_no_route_shows_him(api: Api, him: str, caller: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_route_shows_him(api: Api, him: str, merge: int, caller: str, caplog: pytest.LogCaptureFixture) -> None:
     version = {"If-Match": api.get(f"/v1/customers/{him}").headers["ETag"]}
     asked = 0
-    for method, path, body in calls(him):
+    two = api.get(f"/v1/operations/{merge}").json()["customer_no"]
+    for method, path, body in calls(him, merge):
+        body = json.loads(json.dumps(body).replace("<merged>", two))
         answer = api.client.request(method, path, json=body, headers=CALLERS[caller] | version)
         assert answer.status_code < 500, (method, path, answer.text)
         hides(shown(answer))
         asked += answer.status_code < 300
-    assert asked > 20
+        if path.partition(":")[2].partition("?")[0].startswith("preview"):
+            assert answer.status_code == 200 and "***" in answer.text, answer.text
+    assert asked > 27
     hides(caplog.text)
 
 
@@ -138,8 +170,9 @@ def test_what_is_wrong_is_told_without_his_values(api: Api, him: str) -> None:
         hides(shown(api.client.get("/v1/customers", headers={"Authorization": f"Bearer {quote(value)}"})))
 
 
-@pytest.mark.parametrize("table", ["outbox_event", "stored_answer", "change_log", "clear_read", "merge_review"])
-def test_what_is_kept_of_calls_does_not_hold_him(api: Api, him: str, table: str) -> None:
+@pytest.mark.parametrize("table", ["outbox_event", "stored_answer", "change_log", "clear_read", "merge_review",
+     "operation", "judgement"])  # fmt: skip
+def test_what_is_kept_of_calls_does_not_hold_him(api: Api, him: str, merge: int, table: str) -> None:
     with api.engine.connect() as connection:
         hides(" ".join(map(str, connection.execute(text(f"SELECT * FROM {table}")))))
 

@@ -125,7 +125,8 @@ OPERATIONS = [
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=" ".join)
 def test_no_route_takes_a_parameter_that_it_does_not_know(api: Api, method: str, path: str) -> None:
-    named = {"{no}": api.no("core:1"), "{request_id}": "1", "{system}": "core", "{key}": "1", "{table}": "genders"}
+    named = {"{no}": api.no("core:1"), "{request_id}": "1", "{system}": "core", "{key}": "1", "{table}": "genders",
+             "{merge_id}": "1", "{operation_id}": "1"}  # fmt: skip
     for name, value in named.items():
         path = path.replace(name, value)
     answer = api.ask(method, path, params={"surprise": ID_A}, json={}, headers={"If-Match": '"v1"'})

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from random import Random
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import pytest
-from people import citizen, deliver, golden, parties, record, scalar
-from processes import spawn
+from people import citizen, deliver, record, scalar
 from promises import BROKEN, DERIVED, NAMED
 from sqlalchemy import Engine, create_engine, text
 from stewards import Stewards, name
 
-from ecif.db import open_database, run_transaction
+from ecif.db import run_transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import PartyRecord
-from ecif.migrate import upgrade
-from ecif.services import ingest, judgements, merges, operations, regrouping
+from ecif.services import ingest, merges, operations, regrouping
 from ecif.services.context import KeyDigests
-from ecif.services.operations import Kind, OperationDecided, Status
+from ecif.services.operations import OperationDecided, Status
 from ecif.services.rebuild import rebuild
-from ecif.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +51,14 @@ def says(rng: Random, key: tuple[str, str], version: int) -> PartyRecord:
     n = int(key[1])
     who = n if rng.random() < 0.8 else (n + 1) % CUSTOMERS
     number = citizen(who + 100) if rng.random() < 0.6 else ""
-    told = record(*key, f"张{'明华国强丽娟建军秀英'[who % 10]}", id=number, phone=f"139123400{who // 2:02d}", male=True, day=version)
+    told = record(
+        *key,
+        f"张{'明华国强丽娟建军秀英'[who % 10]}",
+        id=number,
+        phone=f"139123400{who // 2:02d}",
+        male=True,
+        day=version,
+    )
     return replace(told, emails=(f"v{version}@example.com",))
 
 
@@ -76,7 +77,17 @@ class Crowd:
 
     def work(self, seed: int, until: float) -> None:
         rng = Random(seed)
-        verbs = (self.send, self.send, self.send, self.merge, self.merge, self.split, self.reverse, self.reverse, self.judge)
+        verbs = (
+            self.send,
+            self.send,
+            self.send,
+            self.merge,
+            self.merge,
+            self.split,
+            self.reverse,
+            self.reverse,
+            self.judge,
+        )
         while monotonic() < until and not self.faults:
             verb = rng.choice(verbs)
             try:

@@ -13,7 +13,14 @@ from typing import Any, ClassVar
 from conftest import empty
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from people import citizen, deliver, golden, record, scalar
 from promises import BROKEN, DERIVED, MANUAL, NAMED, STANDING
 from sqlalchemy import Engine, text
@@ -22,10 +29,9 @@ from stewards import Stewards, name
 from ecif.db import run_transaction
 from ecif.domain.documents import load_record
 from ecif.domain.judgements import Verdict
-from ecif.matching.clustering import JUDGED_TIER, connected
 from ecif.services import merges, operations, regrouping
 from ecif.services.context import KeyDigests
-from ecif.services.operations import Kind, OperationDecided, Status
+from ecif.services.operations import Kind, OperationDecided
 from ecif.services.rebuild import rebuild
 from ecif.services.source_records import SourceRecordNotFound
 
@@ -54,6 +60,7 @@ _said = st.fixed_dictionaries(
 )
 _stated = st.tuples(st.sampled_from(("", "", "", "same_as", "not_same_as")), _key)
 
+
 class Bank(RuleBasedStateMachine):
     """A few people whose records share names, numbers and phones, and stewards who say what they like of them."""
 
@@ -74,7 +81,10 @@ class Bank(RuleBasedStateMachine):
     def several(self) -> list[list[str]]:
         """The records of each customer who has more than one."""
         query = "SELECT array_agg(n.name ORDER BY n.id) FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL"
-        return [row[0] for row in self.rows(f"{NAMED} {query} GROUP BY customer_no HAVING count(*) > 1 ORDER BY customer_no")]
+        return [
+            row[0]
+            for row in self.rows(f"{NAMED} {query} GROUP BY customer_no HAVING count(*) > 1 ORDER BY customer_no")
+        ]
 
     def bank(self) -> dict[str, list[str]]:
         """All that is derived, and the numbers."""
@@ -82,7 +92,9 @@ class Bank(RuleBasedStateMachine):
 
     def documents(self) -> list[tuple[Any, ...]]:
         """The live golden documents, to the byte, with the numbers that lead to each."""
-        return sorted(self.rows(DERIVED["documents"].replace("g.document", "CASE WHEN merged_into IS NULL THEN document END")))
+        return sorted(
+            self.rows(DERIVED["documents"].replace("g.document", "CASE WHEN merged_into IS NULL THEN document END"))
+        )
 
     # What systems send
 
@@ -113,8 +125,14 @@ class Bank(RuleBasedStateMachine):
         manual, retired = dict(self.rows(MANUAL)), self.retired()  # type: ignore[arg-type]
         deliver(self.server, self.digests, *records)
         self.done["sent"] += 1
-        now, gone = dict(self.rows(f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id"
-                                   " WHERE ended_at IS NULL")), self.retired()  # type: ignore[arg-type]
+        now, gone = (
+            dict(
+                self.rows(
+                    f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL"
+                )
+            ),
+            self.retired(),
+        )  # type: ignore[arg-type]
         left = {r: (no, now[r]) for r, no in manual.items() if now[r] != no}
         assert all(gone.get(no) == to or retired.get(to) == no for no, to in left.values()), left
 
@@ -163,7 +181,9 @@ class Bank(RuleBasedStateMachine):
         done = self.attempt("undone", self.stewards.reverse, merge)
         if done:
             numbers = [merge.outcome["survivor"], *merge.outcome["retired"]]
-            assert not set(numbers) - {row[0] for row in self.rows("SELECT customer_no FROM party WHERE merged_into IS NULL")}
+            assert not set(numbers) - {
+                row[0] for row in self.rows("SELECT customer_no FROM party WHERE merged_into IS NULL")
+            }
 
     @rule(a=_some, b=_some)
     def preview(self, a: str, b: str) -> None:
@@ -206,7 +226,10 @@ class Bank(RuleBasedStateMachine):
         if sys.exc_info()[0]:
             return
         documents = golden(self.server)
-        versions = [load_record(d) for (d,) in self.rows("SELECT document FROM source_record_version ORDER BY record_id, version")]
+        versions = [
+            load_record(d)
+            for (d,) in self.rows("SELECT document FROM source_record_version ORDER BY record_id, version")
+        ]
         said = self.rows(STANDING)
         rng = Random(len(versions))
         rng.shuffle(versions)
@@ -216,7 +239,11 @@ class Bank(RuleBasedStateMachine):
         for part in (versions[:half], versions[half:]):
             if part:
                 deliver(self.server, self.digests, *part)
-            here = {f"{r.system}:{r.key}" for (d,) in self.rows("SELECT document FROM source_record") for r in [load_record(d)]}
+            here = {
+                f"{r.system}:{r.key}"
+                for (d,) in self.rows("SELECT document FROM source_record")
+                for r in [load_record(d)]
+            }
             ready = [word for word in said if {*word[:2]} <= here]
             said = [word for word in said if word not in ready]
             for a, b, verdict in ready:

@@ -22,7 +22,18 @@ from ecif.api.document import complete
 from ecif.api.metrics import Meters
 from ecif.api.middleware import front
 from ecif.api.problems import framework_error
-from ecif.api.routers import codes, customers, events, health, maintenance, opening, source_records
+from ecif.api.routers import (
+    codes,
+    customers,
+    events,
+    health,
+    judgements,
+    maintenance,
+    merges,
+    opening,
+    operations,
+    source_records,
+)
 from ecif.api.tokens import Verifier
 from ecif.db import THREADS, Readers
 from ecif.services.context import KeyDigests
@@ -58,6 +69,9 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
         source_records.router,
         events.router,
         codes.router,
+        merges.router,
+        operations.router,
+        judgements.router,
     ):
         app.include_router(router)
     _document(app)

@@ -64,6 +64,11 @@ def _party(name: str, number: str, **more: Any) -> dict[str, Any]:
 NEWCOMER = _party("王小雅", "440399198808080215", phones=["13712345670"])
 SENT = _party("王小雅", "440399198808080215", phones=["13712345671"], business_time="2026-02-01T08:00:00Z")
 OTHER = _party("陈小鱼", "440399198808080231", business_time="2026-02-01T08:00:00Z")
+CHECKER = COUNTER | {"X-Operator": "checker"}
+NAMESAKE = "100000000040"
+ONE_PERSON = {"members": [HIM, NAMESAKE]}
+CARD = {"source_records": [{"system": "card", "key": "0001C"}]}
+COUPLE = {"records": [{"system": "core", "key": key} for key in ("10000000001", "10000000002")]}
 EXAMPLES: dict[str, dict[str, Example]] = {
     "healthz": {"alive": Example("GET /healthz", scopes=None)},
     "readyz": {"ready": Example("GET /readyz", scopes=None)},
@@ -239,6 +244,65 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "reactivate_customer": {
         "open again": Example(f"POST /v1/customers/{OPENED}:reactivate", body=REASON, headers=COUNTER),
         "no such number": Example(f"POST /v1/customers/{NOBODY}:reactivate", 404, body=REASON, headers=COUNTER),
+    },
+    "preview_merge": {
+        "two valid numbers, one person": Example("POST /v1/merges:preview", body=ONE_PERSON),
+        "one already": Example("POST /v1/merges:preview", 409, body={"members": [HIM, MERGED]}),
+    },
+    "ask_merge": {
+        "two valid numbers": Example("POST /v1/merges", 409, body=ONE_PERSON | REASON, headers=COUNTER),
+        "with evidence, waits for a second person": Example(
+            "POST /v1/merges", 202, body=ONE_PERSON | REASON | {"evidence": "号码变更证明 2026-003"}, headers=COUNTER
+        ),
+    },
+    "list_operations": {
+        "that wait": Example("GET /v1/operations?status=PENDING"),
+        "status unknown": Example("GET /v1/operations?status=LOST", 422),
+    },
+    "get_operation": {
+        "one": Example("GET /v1/operations/1"),
+        "no such operation": Example("GET /v1/operations/404", 404),
+    },
+    "approve_operation": {
+        "by the one who asked": Example("POST /v1/operations/1:approve", 403, body={}, headers=COUNTER),
+        "by another": Example("POST /v1/operations/1:approve", body={"note": "已核"}, headers=CHECKER),
+        "decided before": Example("POST /v1/operations/1:approve", 409, body={}, headers=CHECKER),
+    },
+    "preview_reverse": {
+        "what it would touch": Example("POST /v1/merges/1:preview-reverse"),
+        "no such merge": Example("POST /v1/merges/404:preview-reverse", 404),
+    },
+    "ask_reverse": {
+        "waits for a second person": Example("POST /v1/merges/1:reverse", 202, body=REASON, headers=COUNTER),
+        "no such merge": Example("POST /v1/merges/404:reverse", 404, body=REASON, headers=COUNTER),
+    },
+    "preview_split": {
+        "what it would do": Example(f"POST /v1/customers/{HIM}:preview-split", body=CARD),
+        "another's record": Example(f"POST /v1/customers/{COMPANY}:preview-split", 422, body=CARD),
+    },
+    "ask_split": {
+        "waits for a second person": Example(
+            f"POST /v1/customers/{HIM}:split", 202, body=CARD | REASON, headers=COUNTER
+        ),
+        "seen too long ago": Example(
+            f"POST /v1/customers/{HIM}:split", 412, body=CARD | REASON, headers=COUNTER | {"If-Match": '"v1"'}
+        ),
+    },
+    "reject_operation": {
+        "turned down": Example("POST /v1/operations/3:reject", body={"note": "证明不符"}, headers=CHECKER),
+        "no such operation": Example("POST /v1/operations/404:reject", 404, body={}, headers=CHECKER),
+    },
+    "judge": {
+        "not the same": Example(
+            "POST /v1/judgements", 201, body=COUPLE | REASON | {"verdict": "NOT_SAME"}, headers=COUNTER
+        ),
+        "opposed to it": Example(
+            "POST /v1/judgements", 409, body=COUPLE | REASON | {"verdict": "SAME"}, headers=COUNTER
+        ),
+    },
+    "list_judgements": {
+        "of a source record": Example("GET /v1/judgements?system=core&key=10000000002"),
+        "never sent": Example("GET /v1/judgements?system=core&key=404", 404),
     },
 }
 """By the name of the route's function, and in each by a name of its own: the order in which they are run."""

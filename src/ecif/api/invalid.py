@@ -65,6 +65,8 @@ _RULES = (
     ("not_confirming_channel", "仅柜面可确认疑似客户", "only a counter may say who a suspect is"),
     ("derived_field", "派生字段不能写入", "derived fields can't be written"),
     ("source_owned_field", "该字段只能由源系统写入", "only the source writes this field"),
+    ("not_a_member", "须为 members 之一", "one of the members is wanted"),
+    ("one_record_twice", "须为两条不同的源记录", "two different source records are wanted"),
     ("etag", '应为一个 ETag, 如 "v7"', 'one ETag is wanted, such as "v7"'),
 )
 _TEXTS = {rule: (zh, en) for rules, zh, en in _RULES for rule in rules.split()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -14,7 +14,9 @@ from ecif.api.views import SECTIONS, Section
 from ecif.domain.channels import Channel
 from ecif.domain.events import EventType
 from ecif.domain.identifier_kinds import IdentifierKind
+from ecif.domain.records import RecordName
 from ecif.services.change_requests import RequestStatus
+from ecif.services.operations import Kind, Status
 
 _NO = {"pattern": "^[0-9]{12}$", "description": "客户号 customer number", "examples": ["100000000016"]}
 CustomerNo = Annotated[str, Path(**_NO)]
@@ -217,3 +219,29 @@ class EventsQuery(Asked):
         None, pattern="^[0-9]{12}$", description="events of this very number, also of a merged one 客户号"
     )
     wait_s: int = Field(0, ge=0, le=30, description="seconds to wait for the first event 长轮询等待秒数")
+
+
+class OperationsQuery(Asked):
+    """A page of operations."""
+
+    status: Literal[Status.PENDING, Status.DONE, Status.REJECTED, Status.REVERSED] | None = Field(
+        None, description="操作状态"
+    )
+    kind: Literal[Kind.MERGE, Kind.SPLIT, Kind.REVERSE, Kind.JUDGEMENT] | None = Field(None, description="操作种类")
+    customer_no: str = Field("", pattern="^([0-9]{12})?$", description="客户号, also one that was merged")
+    after: int = Field(0, ge=0, lt=2**63, description="next_after of the page before")
+    limit: int = Field(20, ge=1, le=100)
+
+
+class JudgementsQuery(Asked):
+    """A page of what was judged of a source record, newest first."""
+
+    system: str = Field(pattern="^[a-z][a-z0-9_]{0,39}$", description="源系统", examples=["core"])
+    key: Word = Field(min_length=1, max_length=64, description="源系统客户键", examples=["10000000001"])
+    after: int = Field(0, ge=0, lt=2**63, description="next_after of the page before")
+    limit: int = Field(20, ge=1, le=100)
+
+    @property
+    def name(self) -> RecordName:
+        """The record that is asked for."""
+        return self.system, self.key

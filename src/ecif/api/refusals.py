@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import Request
 
 from ecif.api.existing import fault_view, found_view
 from ecif.api.invalid import finding
+from ecif.api.merge_views import finding_view, name_view
 from ecif.api.problems import Problem, problem_of
 from ecif.domain.existence import Existence
 from ecif.services.answers import IdempotencyConflict
@@ -21,8 +23,21 @@ from ecif.services.maintenance import (
     PatchUnusable,
     VersionConflict,
 )
+from ecif.services.merges import (
+    JudgementContradicts,
+    MergeBlocked,
+    NothingStays,
+    NothingToMerge,
+    NotOfCustomer,
+    NotReversible,
+    OperationStale,
+    ReverseBlocked,
+    SurvivorNotMember,
+)
 from ecif.services.opening import OpeningIncomplete, OpeningRefused, SourceKeyTaken, VerdictContradicted
+from ecif.services.operations import OperationDecided, OperationNotFound
 from ecif.services.past import NothingKnown, TooManyRecords
+from ecif.services.regrouping import NumberRetired, TooManyToMove
 from ecif.services.source_records import SourceRecordNotFound
 
 REFUSALS: dict[type[Exception], tuple[str, int]] = {
@@ -43,6 +58,19 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     CloseBlocked: ("ECIF-4101", 409),
     MakerIsChecker: ("ECIF-5005", 403),
     ChannelTooWeak: ("ECIF-5006", 403),
+    OperationNotFound: ("ECIF-2007", 404),
+    OperationDecided: ("ECIF-2013", 409),
+    OperationStale: ("ECIF-2014", 409),
+    NumberRetired: ("ECIF-2015", 409),
+    MergeBlocked: ("ECIF-3030", 409),
+    NothingToMerge: ("ECIF-3031", 409),
+    SurvivorNotMember: ("ECIF-3032", 422),
+    NotOfCustomer: ("ECIF-3033", 422),
+    NothingStays: ("ECIF-3034", 422),
+    TooManyToMove: ("ECIF-3035", 422),
+    ReverseBlocked: ("ECIF-3040", 409),
+    NotReversible: ("ECIF-3041", 409),
+    JudgementContradicts: ("ECIF-3042", 409),
 }
 
 EXISTING: dict[Existence, tuple[str, int]] = {
@@ -62,6 +90,18 @@ BLOCKS = {
     "CC07": ("尚有未结的疑似合并审核", "merge reviews are open"),
 }
 """What keeps a customer from being closed (客户销户检查)."""
+
+SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
+    CustomerNotFound: lambda e: {"detail": str(e)},
+    OperationDecided: lambda e: {"decided": e.status},
+    OperationStale: lambda e: {"changed": list(e.changed)},
+    NumberRetired: lambda e: {"retired": e.no, "customer_no": e.into},
+    MergeBlocked: lambda e: {"findings": [finding_view(finding) for finding in e.findings]},
+    SurvivorNotMember: lambda e: {"errors": [finding("body.survivor", "not_a_member")]},
+    NotOfCustomer: lambda e: {"source_records": [name_view(name) for name in e.records]},
+    ReverseBlocked: lambda e: {"later": list(e.later)},
+}
+"""What a problem says beside its code, of those that need one expression."""
 
 
 def _more(error: Exception) -> dict[str, Any]:
@@ -84,7 +124,7 @@ def _more(error: Exception) -> dict[str, Any]:
                     for rule, n in error.blocks.items()
                 ]
             }
-    return {}
+    return SAYS[type(error)](error) if type(error) in SAYS else {}
 
 
 def _refusal(error: Exception, request: Request) -> Problem:

@@ -20,6 +20,10 @@ No = Annotated[str, Field(pattern="^[0-9]{12}$", description="客户号 customer
 Day = Annotated[str, Field(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="perhaps masked as 1990-**-**")]
 Date = Annotated[str, Field(json_schema_extra={"format": "date"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Place = Annotated[
+    str, Field(pattern="^([0-9]{12}|new-[0-9]+)$", description="客户号; new-1 is one that a preview would issue")
+]
+Item = dict[str, Any]
 Next = Annotated[str | None, Field(description="`after` of the next page; null on the last")]
 
 
@@ -441,6 +445,184 @@ class Decided(TypedDict):
     status: str
 
 
+class RecordNamed(TypedDict):
+    """源记录 A source record by its name."""
+
+    system: str
+    key: str
+
+
+class Led(_Redirect):
+    """A number that was asked for, and the one that it leads to."""
+
+
+class MovedPart(TypedDict):
+    """What moves; ``items`` are the first of ``total``."""
+
+    items: list[Item]
+    total: int
+
+
+class _Regrouped(TypedDict):
+    survivor: Place
+    retired: list[No]
+    resurrected: list[No]
+    created: list[Place]
+    moved: MovedPart
+
+
+class Outcome(_Regrouped):
+    """What an operation did."""
+
+
+class Operation(TypedDict):
+    """归并操作"""
+
+    id: int
+    kind: str
+    status: str
+    customer_no: No
+    request: dict[str, Any]
+    reason: str
+    evidence: str
+    maker: str
+    caller: str
+    made_at: Moment
+    checker: str | None
+    note: str | None
+    decided_at: Moment | None
+    outcome: Outcome | None
+    reverses: Annotated[int | None, Field(description="the merge that it undoes")]
+    reversed_at: Moment | None
+    members: NotRequired[list[Led]]
+
+
+class OperationPage(TypedDict):
+    """A page of operations."""
+
+    items: list[Operation]
+    next_after: Annotated[int | None, Field(description="`after` of the next page; null on the last")]
+
+
+class Judgement(TypedDict):
+    """人工裁决"""
+
+    id: int
+    records: list[RecordNamed]
+    verdict: str
+    standing: bool
+    reason: str
+    person: str
+    operation_id: int | None
+    made_at: Moment
+
+
+class JudgementPage(TypedDict):
+    """A page of judgements, newest first."""
+
+    items: list[Judgement]
+    next_after: Annotated[int | None, Field(description="`after` of the next page; null on the last")]
+
+
+class MergeFinding(TypedDict):
+    """合并规则 A rule that holds, and what would lift it."""
+
+    rule: str
+    level: str
+    lift: str
+    message_zh: str
+    message_en: str
+    data: dict[str, Any]
+
+
+class FieldOf(TypedDict):
+    """A field of one customer: its value, who says it, and what lost to it."""
+
+    customer_no: Place
+    value: Any
+    system: NotRequired[str]
+    key: NotRequired[str]
+    as_of: NotRequired[Moment]
+    rule: NotRequired[str]
+    lost: NotRequired[list[Lost]]
+
+
+class FieldChange(TypedDict):
+    """A field before and after, of every customer that has it."""
+
+    field: str
+    before: list[FieldOf]
+    after: list[FieldOf]
+
+
+class ListOf(TypedDict):
+    """A list of one customer; ``items`` are the first of ``total``."""
+
+    customer_no: Place
+    items: list[Item]
+    total: int
+
+
+class ListChange(TypedDict):
+    """A list before and after."""
+
+    part: str
+    before: list[ListOf]
+    after: list[ListOf]
+
+
+class HeldBy(TypedDict):
+    """How much a customer holds."""
+
+    customer_no: Place
+    total: int
+
+
+class Holdings(TypedDict):
+    """What moves of a kind of thing that customers hold, and how much each holds then."""
+
+    kind: str
+    moves: MovedPart
+    after: list[HeldBy]
+
+
+class _Preview(_Regrouped):
+    fields: list[FieldChange]
+    parts: list[ListChange]
+    holdings: list[Holdings]
+    blockers: list[MergeFinding]
+    warnings: list[MergeFinding]
+
+
+class MergePreview(_Preview):
+    """预览 What a merge or a split would do."""
+
+    members: list[Led]
+
+
+class SinceList(TypedDict):
+    """What happened; ``more`` says that the list was cut off."""
+
+    items: list[Item]
+    more: bool
+
+
+class Since(TypedDict):
+    """影响范围 What came and was done under the merged number since."""
+
+    arrived: SinceList
+    events: SinceList
+    clear_reads: SinceList
+    change_requests: SinceList
+    operations: SinceList
+
+
+class ReversePreview(_Preview):
+    """撤销预览 What an undo would do."""
+
+    since: Since
+
+
 PROBLEM = None
 """A problem document."""
 Answers = dict[int, type | None]
@@ -477,6 +659,18 @@ ANSWERS: dict[str, Answers] = {
     "put_source_record": _once({200: Delivered, 201: Delivered}),
     "end_source_record": _once({200: Delivered}),
     "put_source_records": _once({200: Batch}),
+    "preview_merge": {200: MergePreview, 409: PROBLEM},
+    "ask_merge": _once({200: Operation, 202: Operation}),
+    "preview_reverse": {200: ReversePreview, 409: PROBLEM},
+    "ask_reverse": _once({202: Operation}),
+    "preview_split": {200: MergePreview, 409: PROBLEM},
+    "ask_split": _once({202: Operation, 412: PROBLEM}),
+    "list_operations": {200: OperationPage},
+    "get_operation": {200: Operation},
+    "approve_operation": _once({200: Operation}),
+    "reject_operation": _once({200: Operation}),
+    "judge": _once({201: Judgement, 202: Operation}),
+    "list_judgements": {200: JudgementPage},
 }
 """By the name of the route's function: what it answers, beside the problems that its signature names."""
 

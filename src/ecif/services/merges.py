@@ -27,6 +27,7 @@ from ecif.services.context import Context
 from ecif.services.customers import Golden
 from ecif.services.holdings import HOLDINGS, Held
 from ecif.services.judgements import contradicts, pair
+from ecif.services.maintenance import VersionConflict
 from ecif.services.merge_findings import findings, survivor_of
 from ecif.services.operations import Kind, Operation, Status
 from ecif.services.regrouping import (
@@ -41,6 +42,7 @@ from ecif.services.regrouping import (
     splitting,
     undoing,
 )
+from ecif.services.reviews import reopen
 from ecif.services.rows import query, send
 from ecif.services.source_records import SourceRecordNotFound
 
@@ -149,7 +151,11 @@ class Regrouped:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would come of an operation, with everything it touches, before and after."""
+    """What would come of an operation, with everything it touches, before and after.
+
+    Attributes:
+        holdings: by kind and number, what each would hold, and what those held whose numbers would retire.
+    """
 
     regrouped: Regrouped
     findings: list[Finding]
@@ -160,7 +166,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What happened on a merged number since (影响范围). Lists hold :data:`SINCE_MAX` at most."""
+    """What happened on a merged number since (影响范围). Lists hold one more than :data:`SINCE_MAX` at most."""
 
     arrived: list[tuple[RecordName, str]]
     events: list[Any]
@@ -277,17 +283,22 @@ def ask_split(
     *,
     reason: str,
     evidence: str = "",
+    expected: int | None = None,
 ) -> Operation:
     """Prepares a split for another person to approve: these records leave for a number of their own.
 
     Args:
         accounts: accounts of records that stay, which leave with them.
+        expected: the version of the customer that the steward has seen.
 
     Raises:
         CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays, AccountNotOfCustomer: there is nothing to be split.
+        VersionConflict: he has changed since.
     """
     live = live_numbers(session, [no])[no]
     members, digested = lock(session, [live]), _digested(context, accounts)
+    if expected is not None and expected != members.by_no[live].version:
+        raise VersionConflict(members.by_no[live].version)
     _given(session, members, live, _named(session, members, live, records), digested)
     request = {
         "customer_no": live,
@@ -428,10 +439,10 @@ def _since(session: Session, merge: Operation, members: Members, held: Mapping[i
     """What came and what was done under the merged number after the merge."""
     nos = list(members.by_no)
     arrived = [(_record_name(members.name(r)), no) for r, no in members.home.items() if r not in held]
-    asked = {"nos": nos, "since": merge.decided_at, "limit": SINCE_MAX}
+    asked = {"nos": nos, "since": merge.decided_at, "limit": SINCE_MAX + 1}
     later = [o for no in nos for o in operations.listing(session, customer_no=no, after=merge.id)]
     return Since(
-        arrived[:SINCE_MAX],
+        arrived[: SINCE_MAX + 1],
         query(session, _EVENTS_SINCE, **asked),
         query(session, _READS_SINCE, **asked),
         query(session, _REQUESTS_SINCE, **asked),
@@ -520,6 +531,7 @@ def reject(session: Session, context: Context, operation_id: int, *, note: str =
         OperationNotFound, OperationDecided, MakerIsChecker: it can't be decided so.
     """
     operation = operations.take(session, context, operation_id)
+    reopen(session, context, operation_id, note)
     return operations.decide(session, context, operation, Status.REJECTED, note)
 
 
@@ -636,8 +648,12 @@ def _previewed(
     session: Session, context: Context, members: Members, found: list[Finding], work: Callable[[], Regrouped]
 ) -> Preview:
     before = customers.golden_records(session, list(members.by_no))
+    left = {holding.kind: holding.held(session, list(members.by_no)) for holding in HOLDINGS}
     regrouped = work()
     nos = {*members.by_no, *regrouped.resurrected, *regrouped.created} - set(regrouped.retired)
     after = customers.golden_records(session, sorted(nos))
-    holdings = {holding.kind: holding.held(session, sorted(nos)) for holding in HOLDINGS}
+    holdings = {
+        h.kind: {no: left[h.kind][no] for no in regrouped.retired if no in left[h.kind]} | h.held(session, sorted(nos))
+        for h in HOLDINGS
+    }
     return Preview(regrouped, found, before, after, holdings)

@@ -19,7 +19,7 @@ from ecif.services.context import Call, Context
 from ecif.services.rows import insert_rows, query, send
 
 _ONE = "SELECT * FROM operation WHERE id = %(id)b"
-_TAKE = f"{_ONE} FOR UPDATE"
+_TAKE = f"{_ONE} FOR NO KEY UPDATE"  # a review that refers to it is written under other locks
 _SAME = (
     "SELECT * FROM operation WHERE fingerprint = %(fingerprint)b AND status = ANY(%(statuses)b::text[])"
     " ORDER BY id DESC LIMIT 1"
@@ -32,7 +32,11 @@ _REVERSED = "UPDATE operation SET status = 'REVERSED', reversed_at = %(now)b WHE
 _RECORDS = "SELECT record_id, customer_no FROM operation_record WHERE operation_id = %(id)b"
 _LIST = (
     "SELECT * FROM operation WHERE (%(status)b = '' OR status = %(status)b) AND (%(kind)b = '' OR kind = %(kind)b)"
-    " AND (%(customer_no)b = '' OR customer_no = %(customer_no)b) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+    " AND (%(customer_no)b = '' OR customer_no = ANY(%(numbers)b::text[])) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+)
+_NUMBERS = (
+    "WITH one AS (SELECT coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b)"
+    " SELECT customer_no FROM party WHERE customer_no = (SELECT live FROM one) OR merged_into = (SELECT live FROM one)"
 )
 _COLUMNS = (
     "kind", "status", "customer_no", "request", "seen", "fingerprint", "reason", "evidence", "maker", "caller", "channel",
@@ -226,6 +230,9 @@ def get(session: Session, operation_id: int) -> Operation:
 def listing(
     session: Session, *, status: str = "", kind: str = "", customer_no: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Operation]:
-    """Operations, oldest first."""
-    rows = query(session, _LIST, status=status, kind=kind, customer_no=customer_no, after=after, limit=limit)
+    """Operations, oldest first; of a customer under each of his numbers."""
+    numbers = [row.customer_no for row in query(session, _NUMBERS, no=customer_no)] if customer_no else []
+    rows = query(
+        session, _LIST, status=status, kind=kind, customer_no=customer_no, numbers=numbers, after=after, limit=limit
+    )
     return [_operation(row) for row in rows]

@@ -51,6 +51,16 @@ def places(session: Session, names: Sequence[RecordName]) -> dict[RecordName, Pl
     return {(row.system, row.key): Place(row.record_version, row.customer_no, row.version) for row in rows}
 
 
+def must_exist(session: Session, name: RecordName) -> None:
+    """That the system ever sent a record of this key.
+
+    Raises:
+        SourceRecordNotFound: it never did.
+    """
+    if not places(session, [name]):
+        raise SourceRecordNotFound
+
+
 def deliver(session: Session, context: Context, records: Sequence[PartyRecord]) -> list[Delivered]:
     """Takes the records of one call in, in the caller's transaction; the answers are in the order of the records."""
     context = log_change(session, context, _ACTION)

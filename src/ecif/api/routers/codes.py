@@ -18,15 +18,21 @@ from ecif.api.refusals import BLOCKS
 from ecif.api.security import caller
 from ecif.api.tokens import SCOPES
 from ecif.domain import codes
+from ecif.domain.judgements import Verdict
+from ecif.domain.merge_policy import MERGE_RULES
 from ecif.matching.types import Field
 from ecif.services.change_requests import RequestStatus
 from ecif.services.ingest import Fate
+from ecif.services.operations import Kind, Status
 
 _FATES = {"CREATED": "新增", "UPDATED": "更新", "UNCHANGED": "无变化", "HISTORY": "旧版本, 仅存历史"}
 _TWO_LANGUAGES = re.compile("([ -~]+) (.+)")
 
 
 _REQUESTS = {"PENDING": "待复核", "APPROVED": "已通过", "REJECTED": "已拒绝"}
+_VERDICTS = {"SAME": "同一客户", "NOT_SAME": "非同一客户", "WITHDRAWN": "已撤回"}
+_KINDS = {"MERGE": "合并", "SPLIT": "拆分", "REVERSE": "撤销合并", "JUDGEMENT": "人工裁决"}
+_STATUSES = {"PENDING": "待复核", "DONE": "已完成", "REJECTED": "已拒绝", "REVERSED": "已撤销"}
 _COMPARED = {
     "STATED": "人工认定", "IDENTIFIER": "强证件号", "DOCUMENT": "其他证件", "BROKEN_NUMBER": "校验不符的号码",
     "MASKED_NUMBER": "有遮盖的号码", "NAME": "姓名或名称", "BIRTH": "出生或成立日期", "GENDER": "性别", "PHONE": "电话",
@@ -64,6 +70,13 @@ TABLES: Mapping[str, codes.Table] = {
     "customer_flags": _told(FLAGS),
     "closing_blocks": _told(BLOCKS),
     "change_request_statuses": codes.table(RequestStatus, _REQUESTS),
+    "merge_rules": tuple(
+        {"code": r.id, "name_zh": r.message_zh, "name_en": r.message_en, "level": r.level.value, "lift": r.lift.value}
+        for r in MERGE_RULES.values()
+    ),
+    "verdicts": codes.table(Verdict, _VERDICTS),
+    "operation_kinds": codes.table(Kind, _KINDS),
+    "operation_statuses": codes.table(Status, _STATUSES),
     "record_fates": codes.table(Fate, _FATES),
     "scopes": _told({name: _scope(text) for name, text in SCOPES.items()}),
     "problems": _told(MESSAGES),

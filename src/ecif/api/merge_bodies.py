@@ -1,0 +1,89 @@
+"""What stewards ask for: merges, splits, undoes and judgements. Customers go by number, records by system and key."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ecif.api.bodies import Line, Name
+from ecif.api.invalid import unfit
+from ecif.api.parameters import Asked
+from ecif.domain.judgements import Verdict
+from ecif.domain.merge_policy import MERGE_RULES, Lift
+from ecif.domain.records import RecordName
+from ecif.services.merges import MEMBERS_MAX
+
+SPLIT_MAX = 1000
+"""Source records that are named in one split."""
+
+Override = StrEnum("Override", [(r.id, r.id) for r in MERGE_RULES.values() if r.lift is Lift.OVERRIDE])  # type: ignore[misc]
+Number = Annotated[str, Field(pattern="^[0-9]{12}$", examples=["100000000016"])]
+System = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$", examples=["core"])]
+Key = Annotated[str, Field(min_length=1, max_length=64, pattern="^[^\\x00-\\x1f\\x7f]+$", examples=["10000000001"])]
+
+
+class RecordBody(Asked):
+    """源记录, by its name."""
+
+    system: System = Field(description="源系统")
+    key: Key = Field(description="源系统客户键")
+
+    @property
+    def name(self) -> RecordName:
+        """As services name it."""
+        return self.system, self.key
+
+
+class MergePreviewBody(Asked):
+    """Customers who may be one."""
+
+    members: list[Number] = Field(min_length=2, max_length=MEMBERS_MAX, description="客户号")
+    survivor: Number | None = Field(None, description="存续客户号; 不给则按规则选定")
+
+
+class _Reasoned(Asked):
+    reason: Line = Field(description="原因")  # type: ignore[valid-type]
+    evidence: Name | None = Field(None, description="证明材料编号")  # type: ignore[valid-type]
+
+
+class MergeBody(MergePreviewBody, _Reasoned):
+    """Customers who are one."""
+
+    override: list[Override] = Field([], max_length=len(Override), description="由经办人承担而越过的规则")
+
+
+class ReverseBody(_Reasoned):
+    """Why a merge was wrong."""
+
+
+class SplitPreviewBody(Asked):
+    """Source records that may be another's."""
+
+    source_records: list[RecordBody] = Field(min_length=1, max_length=SPLIT_MAX, description="分出的源记录")
+
+    @property
+    def names(self) -> list[RecordName]:
+        """The records by their names."""
+        return [record.name for record in self.source_records]
+
+
+class SplitBody(SplitPreviewBody, _Reasoned):
+    """Source records that are another's."""
+
+
+class JudgementBody(Asked):
+    """What is said of two source records."""
+
+    records: list[RecordBody] = Field(min_length=2, max_length=2, description="两条源记录")
+    verdict: Literal[Verdict.SAME, Verdict.NOT_SAME, Verdict.WITHDRAWN] = Field(
+        description="SAME 同一客户, NOT_SAME 非同一客户, WITHDRAWN 撤回先前裁决"
+    )
+    reason: Line = Field(description="原因")  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _are_two(self) -> JudgementBody:
+        if self.records[0].name == self.records[1].name:
+            raise unfit("one_record_twice")
+        return self
