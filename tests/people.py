@@ -109,7 +109,7 @@ def state(engine: Engine) -> dict[str, Any]:
             )
         }
         reviews = connection.execute(
-            text("SELECT customer_lo, customer_hi, level FROM merge_review WHERE closed_at IS NULL")
+            text("SELECT customer_lo, customer_hi, level FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'")
         )
         rejects = connection.execute(text("SELECT system, file_name, line, code, field, raw FROM reject"))
         gaps = "SELECT customer_no FROM outbox_event GROUP BY 1 HAVING max(seq) <> count(*) OR min(seq) <> 1"

@@ -43,3 +43,25 @@ def counted(engine: Engine) -> Iterator[Statements]:
         psycopg.AsyncCursor.execute = plain  # type: ignore[method-assign]
         event.remove(engine, "checkout", count)
         event.remove(engine, "checkin", stop)
+
+
+@contextmanager
+def explained(engine: Engine) -> Iterator[list[str]]:
+    """The plans of all statements that read, as the server makes them for these very values."""
+    plans: list[str] = []
+
+    class Explaining(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *given: Any, **options: Any) -> Any:
+            if str(query).startswith(("SELECT", "WITH")):
+                super().execute(f"EXPLAIN {query}", *given, **options)
+                plans.extend(row[0] for row in self.fetchall())
+            return super().execute(query, *given, **options)
+
+    def explain(connection: psycopg.Connection[Any], *_: object) -> None:
+        connection.cursor_factory = Explaining
+
+    event.listen(engine, "checkout", explain)
+    try:
+        yield plans
+    finally:
+        event.remove(engine, "checkout", explain)

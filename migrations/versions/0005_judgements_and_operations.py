@@ -12,6 +12,7 @@ down_revision = "0004"
 
 MOMENT = sa.DateTime(timezone=True)
 OPEN = sa.text("closed_at IS NULL")
+CLOSED = sa.text("closed_at IS NOT NULL")
 STANDING = sa.text("status IN ('PENDING', 'DONE')")
 
 
@@ -72,6 +73,25 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_operation_record_record_id"), "operation_record", ["record_id"])
     op.create_table(
+        "account_move",
+        _id(),
+        _column("record_id", sa.BigInteger()),
+        _column("digest", sa.Uuid()),
+        _column("owner_id", sa.BigInteger()),
+        _column("operation_id", sa.BigInteger(), nullable=True),
+        _column("made_at", MOMENT),
+        _foreign("account_move", "record_id", "source_record"),
+        _foreign("account_move", "owner_id", "source_record"),
+        _foreign("account_move", "operation_id", "operation"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account_move")),
+    )
+    op.create_index(op.f("ix_account_move_record_id_digest_id"), "account_move", ["record_id", "digest", "id"])
+    op.add_column("account", _column("owner_id", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE account SET owner_id = record_id")
+    op.alter_column("account", "owner_id", nullable=False)
+    op.create_foreign_key(op.f("fk_account_owner_id"), "account", "source_record", ["owner_id"], ["id"])
+    op.create_index(op.f("ix_account_owner_id"), "account", ["owner_id"])
+    op.create_table(
         "judgement",
         _id(),
         _column("record_lo", sa.BigInteger()),
@@ -93,6 +113,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_judgement_record_hi"), "judgement", ["record_hi"])
     for column in (
         _column("kind", sa.String(40), default="PAIR"),
+        _column("rule", sa.String(40), default=""),
+        _column("policy_version", sa.String(20), default=""),
         _column("state", sa.String(40), default="OPEN"),
         _column("risk", sa.SmallInteger(), default="1"),
         _column("version", sa.Integer(), default="1"),
@@ -108,6 +130,11 @@ def upgrade() -> None:
     pair = ["customer_lo", "customer_hi", "kind"]
     op.create_index("uq_merge_review_open", "merge_review", pair, unique=True, postgresql_where=OPEN)
     op.create_index("ix_merge_review_queue", "merge_review", ["risk", "opened_at", "id"], postgresql_where=OPEN)
+    op.create_index("ix_merge_review_closed", "merge_review", ["closed_at", "id"], postgresql_where=CLOSED)
+    op.drop_index("ix_merge_review_hi_open", "merge_review")
+    for column_name in ("customer_lo", "customer_hi", "operation_id"):
+        op.create_index(op.f(f"ix_merge_review_{column_name}"), "merge_review", [column_name])
+    op.execute("UPDATE merge_review SET state = 'CLOSED' WHERE closed_at IS NOT NULL")
     op.create_table(
         "bulk_decision",
         _id(),
@@ -115,9 +142,11 @@ def upgrade() -> None:
         _column("filter", sa.Text()),
         _column("reason", sa.String(500)),
         _column("person", sa.String(200)),
+        _column("change_id", sa.BigInteger()),
         _column("made_at", MOMENT),
         _column("undone_at", MOMENT, nullable=True),
         _column("undone_by", sa.String(200), nullable=True),
+        _foreign("bulk_decision", "change_id", "change_log"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bulk_decision")),
     )
     op.create_table(
@@ -125,6 +154,7 @@ def upgrade() -> None:
         _id(),
         _column("review_id", sa.BigInteger()),
         _column("action", sa.String(40)),
+        _column("state_before", sa.String(40)),
         _column("person", sa.String(200)),
         _column("text", sa.Text()),
         _column("bulk_id", sa.BigInteger(), nullable=True),
@@ -141,13 +171,26 @@ def downgrade() -> None:
     for table in ("review_entry", "bulk_decision"):
         op.drop_table(table)
     op.execute("DELETE FROM merge_review WHERE kind <> 'PAIR'")
-    op.drop_index("ix_merge_review_queue", "merge_review")
+    for name in ("queue", "closed", "customer_lo", "customer_hi"):
+        op.drop_index(f"ix_merge_review_{name}", "merge_review")
+    op.create_index("ix_merge_review_hi_open", "merge_review", ["customer_hi"], postgresql_where=OPEN)
     op.drop_index("uq_merge_review_open", "merge_review")
     pair = ["customer_lo", "customer_hi"]
     op.create_index("uq_merge_review_open", "merge_review", pair, unique=True, postgresql_where=OPEN)
     op.drop_constraint(op.f("ck_merge_review_ordered"), "merge_review")
     op.create_check_constraint(op.f("ck_merge_review_ordered"), "merge_review", "customer_lo < customer_hi")
-    for column in ("kind", "state", "risk", "version", "claimed_by", "claimed_at", "operation_id"):
+    for column in (
+        "kind",
+        "rule",
+        "policy_version",
+        "state",
+        "risk",
+        "version",
+        "claimed_by",
+        "claimed_at",
+        "operation_id",
+    ):
         op.drop_column("merge_review", column)
-    for table in ("judgement", "operation_record", "operation"):
+    op.drop_column("account", "owner_id")
+    for table in ("account_move", "judgement", "operation_record", "operation"):
         op.drop_table(table)

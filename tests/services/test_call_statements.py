@@ -71,7 +71,7 @@ def test_changing(api: Api) -> None:
     takes(api, 2, 412, path, json=WHY | {"occupation": "教师"}, headers=COUNTER | {"If-Match": '"v1"'})
     renamed = WHY | {"name": "孙改名", "evidence": "x"}
     asked = takes(api, 3, 202, path, json=renamed, headers=COUNTER | {"If-Match": '"v3"'}).headers["Location"]
-    takes(api, 31, 200, f"POST {asked}:approve", json={}, headers={"X-Operator": "chief"})
+    takes(api, 32, 200, f"POST {asked}:approve", json={}, headers={"X-Operator": "chief"})
     takes(api, 31, 200, f"POST /v1/customers/{no}:close", json=WHY, headers=COUNTER)
     takes(api, 29, 200, f"POST /v1/customers/{no}:reactivate", json=WHY, headers=COUNTER)
 

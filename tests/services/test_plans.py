@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from people import DAY, NOW, citizen, deliver, record
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
+from statements import explained
 
 from ecif.db import open_database, transaction
 from ecif.domain.records import Account, AccountStatus, Identifier, RelatedParty, RelationType
@@ -26,28 +25,6 @@ from ecif.settings import Settings
 PEOPLE = 3000
 BIG = {"party", "link", "golden_record", "source_record", "source_record_version", "record_key", "account", "relation"}
 WIFE = RelatedParty(RelationType.SPOUSE, "李秀英", Identifier(None, citizen(9)))
-
-
-@contextmanager
-def explained(engine: Engine) -> Iterator[list[str]]:
-    """The plans of all statements that read, as the server makes them for these very values."""
-    plans: list[str] = []
-
-    class Explaining(psycopg.Cursor[Any]):
-        def execute(self, query: Any, *given: Any, **options: Any) -> Any:
-            if str(query).startswith(("SELECT", "WITH")):
-                super().execute(f"EXPLAIN {query}", *given, **options)
-                plans.extend(row[0] for row in self.fetchall())
-            return super().execute(query, *given, **options)
-
-    def explain(connection: psycopg.Connection[Any], *_: object) -> None:
-        connection.cursor_factory = Explaining
-
-    event.listen(engine, "checkout", explain)
-    try:
-        yield plans
-    finally:
-        event.remove(engine, "checkout", explain)
 
 
 def person(n: int) -> Any:

@@ -32,24 +32,25 @@ def changed(*after: PartyRecord) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("new", "revived", "paths", "old", "now", "told"),
+    ("new", "regrouped", "paths", "old", "now", "told"),
     [
-        (True, False, ["fields.name"], "ACTIVE", "ACTIVE", EventType.CREATED),
-        (True, False, ["status"], "ACTIVE", "CLOSED", EventType.CREATED),
-        (False, True, ["fields.name"], "MERGED", "ACTIVE", EventType.UNMERGED),
-        (False, False, ["status", "identifiers"], "ACTIVE", "CLOSED", EventType.CLOSED),
-        (False, False, ["status", "identifiers"], "CLOSED", "ACTIVE", EventType.KEY_IDENTITY_CHANGED),
-        (False, False, ["fields.birth_date"], "ACTIVE", "ACTIVE", EventType.KEY_IDENTITY_CHANGED),
-        (False, False, ["fields.nationality"], "CLOSED", "CLOSED", EventType.KEY_IDENTITY_CHANGED),
-        (False, False, ["status"], "CLOSED", "ACTIVE", EventType.STATUS_CHANGED),
-        (False, False, ["phones", "identifiers.valid_to"], "ACTIVE", "ACTIVE", EventType.UPDATED),
-        (False, False, [], "CLOSED", "CLOSED", EventType.UPDATED),
+        (True, None, ["fields.name"], "ACTIVE", "ACTIVE", EventType.CREATED),
+        (True, None, ["status"], "ACTIVE", "CLOSED", EventType.CREATED),
+        (False, EventType.UNMERGED, ["fields.name"], "MERGED", "ACTIVE", EventType.UNMERGED),
+        (True, EventType.SPLIT, ["fields.name"], "ACTIVE", "ACTIVE", EventType.SPLIT),
+        (False, None, ["status", "identifiers"], "ACTIVE", "CLOSED", EventType.CLOSED),
+        (False, None, ["status", "identifiers"], "CLOSED", "ACTIVE", EventType.KEY_IDENTITY_CHANGED),
+        (False, None, ["fields.birth_date"], "ACTIVE", "ACTIVE", EventType.KEY_IDENTITY_CHANGED),
+        (False, None, ["fields.nationality"], "CLOSED", "CLOSED", EventType.KEY_IDENTITY_CHANGED),
+        (False, None, ["status"], "CLOSED", "ACTIVE", EventType.STATUS_CHANGED),
+        (False, None, ["phones", "identifiers.valid_to"], "ACTIVE", "ACTIVE", EventType.UPDATED),
+        (False, None, [], "CLOSED", "CLOSED", EventType.UPDATED),
     ],
 )
 def test_the_first_type_that_fits(
-    new: bool, revived: bool, paths: list[str], old: str, now: str, told: EventType
+    new: bool, regrouped: EventType | None, paths: list[str], old: str, now: str, told: EventType
 ) -> None:
-    assert event_type(new=new, revived=revived, changed=paths, old_status=old, new_status=now) is told
+    assert event_type(new=new, regrouped=regrouped, changed=paths, old_status=old, new_status=now) is told
 
 
 def test_paths_of_values_and_not_of_who_says_them() -> None:

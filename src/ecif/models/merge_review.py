@@ -14,7 +14,8 @@ class MergeReview(Base):
 
     ``kind`` is PAIR for two customers who may be one, MOVED for a record that left one for the other by itself, MISFIT for
     one that a person keeps under a number it no longer fits (both ends are that number). ``risk`` and ``opened_at`` give its
-    place in the queue. ``version`` counts its changes.
+    place in the queue. ``version`` counts its changes. ``rule`` is that of the strongest pair, under ``policy_version``.
+    ``outcome`` of one that is open is what it will be if the merge that was asked for (``operation_id``) is approved.
     """
 
     __tablename__ = "merge_review"
@@ -28,7 +29,10 @@ class MergeReview(Base):
             unique=True,
             postgresql_where=sql("closed_at IS NULL"),
         ),
-        Index("ix_merge_review_hi_open", "customer_hi", postgresql_where=sql("closed_at IS NULL")),
+        Index(None, "customer_lo"),
+        Index(None, "customer_hi"),
+        Index(None, "operation_id"),
+        Index("ix_merge_review_closed", "closed_at", "id", postgresql_where=sql("closed_at IS NOT NULL")),
         Index("ix_merge_review_queue", "risk", "opened_at", "id", postgresql_where=sql("closed_at IS NULL")),
     )
 
@@ -37,6 +41,8 @@ class MergeReview(Base):
     customer_hi: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"))
     kind: Mapped[Code] = mapped_column(server_default="PAIR")
     level: Mapped[Code]
+    rule: Mapped[Code] = mapped_column(server_default="")
+    policy_version: Mapped[str] = mapped_column(String(20), server_default="")
     evidence: Mapped[Document]
     state: Mapped[Code] = mapped_column(server_default="OPEN")
     risk: Mapped[int] = mapped_column(SmallInteger, server_default="1")
@@ -50,7 +56,7 @@ class MergeReview(Base):
 
 
 class BulkDecision(Base):
-    """One decision on many reviews (批量裁决), which can be taken back as one."""
+    """One decision on many reviews (批量裁决), which can be taken back as one. Its judgements refer to ``change_id`` too."""
 
     __tablename__ = "bulk_decision"
 
@@ -59,6 +65,7 @@ class BulkDecision(Base):
     filter: Mapped[Document]
     reason: Mapped[str] = mapped_column(String(500))
     person: Mapped[str] = mapped_column(String(200))
+    change_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("change_log.id"))
     made_at: Mapped[Moment]
     undone_at: Mapped[Moment | None]
     undone_by: Mapped[str | None] = mapped_column(String(200))
@@ -73,6 +80,7 @@ class ReviewEntry(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     review_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("merge_review.id"))
     action: Mapped[Code]
+    state_before: Mapped[Code]
     person: Mapped[str] = mapped_column(String(200))
     text: Mapped[str] = mapped_column(Text)
     bulk_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("bulk_decision.id"))

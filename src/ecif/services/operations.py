@@ -19,7 +19,7 @@ from ecif.services.context import Call, Context
 from ecif.services.rows import insert_rows, query, send
 
 _ONE = "SELECT * FROM operation WHERE id = %(id)b"
-_TAKE = f"{_ONE} FOR UPDATE"
+_TAKE = f"{_ONE} FOR NO KEY UPDATE"  # a review that refers to it is written under other locks
 _SAME = (
     "SELECT * FROM operation WHERE fingerprint = %(fingerprint)b AND status = ANY(%(statuses)b::text[])"
     " ORDER BY id DESC LIMIT 1"

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from sqlalchemy.orm import Session
 
-from ecif.models import MergeReview
+from ecif.domain.review_policy import ReviewState, Stake, risk_class, risks_of
+from ecif.models import MergeReview, ReviewEntry
 from ecif.services.context import Context
+from ecif.services.judgements import NEWEST
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 PAIRS_MAX = 20
 """Record pairs shown in one review."""
+
+Ends = tuple[str, str]
+"""The two customers of a review, the lower number first."""
 
 _PAIRS = (
     "WITH mine AS (SELECT record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])),"
     " pairs AS (SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_lo"
     "  UNION SELECT d.* FROM doubtful_pair d JOIN mine ON mine.record_id = d.record_hi),"
     " between_two AS (SELECT least(a.customer_no, b.customer_no) lo, greatest(a.customer_no, b.customer_no) hi,"
-    "  pairs.record_lo, pairs.record_hi, pairs.held, pairs.level, pairs.evidence"
+    "  pairs.record_lo, pairs.record_hi, pairs.held, pairs.level, pairs.rule, pairs.evidence, pairs.policy_version"
     "  FROM pairs JOIN link a ON a.record_id = record_lo AND a.ended_at IS NULL"
     "  JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL WHERE a.customer_no <> b.customer_no)"
     " SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY lo, hi) AS total,"
@@ -29,46 +35,156 @@ _PAIRS = (
     f" WHERE place <= {PAIRS_MAX} ORDER BY lo, hi, place"
 )
 _KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR KEY SHARE"
-_OPEN = (
-    "SELECT id, customer_lo, customer_hi, level, evidence FROM merge_review WHERE closed_at IS NULL"
-    " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) FOR UPDATE"
+_STAKES = (
+    "WITH held AS (SELECT l.customer_no, count(*) AS accounts, count(*) FILTER (WHERE r.system = 'loan') AS loans"
+    "  FROM link l JOIN account a ON a.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
+    "  WHERE l.customer_no = ANY(%(los)b::text[] || %(his)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
+    "  GROUP BY 1)"
+    " SELECT q.lo, q.hi, a.accounts, a.loans, b.accounts AS other_accounts, b.loans AS other_loans,"
+    "  EXISTS (SELECT FROM party p JOIN party o ON o.customer_no = q.hi JOIN judgement j"
+    "   ON j.record_lo = least(p.anchor_id, o.anchor_id) AND j.record_hi = greatest(p.anchor_id, o.anchor_id)"
+    f"   WHERE p.customer_no = q.lo AND j.verdict = 'NOT_SAME' AND {NEWEST}) AS apart"
+    " FROM unnest(%(los)b::text[], %(his)b::text[]) q(lo, hi)"
+    " LEFT JOIN held a ON a.customer_no = q.lo LEFT JOIN held b ON b.customer_no = q.hi"
 )
-_CLOSE = "UPDATE merge_review SET closed_at = %(now)b, outcome = 'OUTDATED' WHERE id = ANY(%(ids)b::bigint[])"
+_OPEN = (
+    "SELECT id, customer_lo, customer_hi, level, evidence, state, risk, version, operation_id FROM merge_review"
+    " WHERE closed_at IS NULL AND kind = 'PAIR'"
+    " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) ORDER BY id FOR UPDATE"
+)
+_CLOSE = (
+    "UPDATE merge_review SET closed_at = %(now)b, state = 'CLOSED', version = version + 1,"
+    " outcome = CASE WHEN operation_id = %(operation)b::bigint THEN outcome ELSE 'OUTDATED' END"
+    " WHERE id = ANY(%(ids)b::bigint[])"
+)
+_REOPEN = (
+    "UPDATE merge_review SET state = 'OPEN', outcome = NULL, operation_id = NULL, version = version + 1"
+    " WHERE operation_id = %(operation)b AND closed_at IS NULL RETURNING id"
+)
+_ENTRY = ("review_id", "action", "state_before", "person", "text", "bulk_id", "made_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a review has to ask: the strongest pair's level and rule, all pairs, and what is at stake."""
+
+    level: str
+    rule: str
+    policy_version: str
+    risk: int
+    evidence: str = field(repr=False)
 
 
 def refresh_reviews(session: Session, context: Context, customers: Collection[str]) -> int:
-    """Opens, rebuilds and closes the reviews of these customers; returns how many were opened."""
-    wanted: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    for row in _pairs(session, customers):
-        wanted[row.lo, row.hi].append(row)
+    """Opens, rebuilds and closes the reviews of these customers; returns how many were opened.
+
+    Two customers whose anchors were judged not to be the same have no review until that is withdrawn. One that is closed by
+    the merge that was asked for in it says what was decided; any other says that it is outdated.
+    """
+    asked = _asked(session, _pairs(session, customers))
     current = {(row.customer_lo, row.customer_hi): row for row in query(session, _OPEN, nos=list(customers))}
-    texts = {pair: _evidence(rows) for pair, rows in wanted.items()}
-    closed = [row.id for pair, row in current.items() if pair not in wanted]
-    if closed:
-        send(session, _CLOSE, ids=closed, now=context.now)
-    rebuilt = [(current[p].id, *texts[p]) for p in texts if p in current and texts[p][1] != current[p].evidence]
-    update_rows(session, MergeReview, "id", ("level", "evidence"), rebuilt)
-    opened = [(*pair, *body, context.now) for pair, body in texts.items() if pair not in current]
-    columns = ("customer_lo", "customer_hi", "level", "evidence", "opened_at")
+    _close(session, context, [row for ends, row in current.items() if ends not in asked])
+    _rebuild(session, context, [(current[ends], now) for ends, now in asked.items() if ends in current])
+    opened = [
+        (*ends, now.level, now.rule, now.policy_version, now.evidence, now.risk, context.now)
+        for ends, now in asked.items()
+        if ends not in current
+    ]
+    columns = ("customer_lo", "customer_hi", "level", "rule", "policy_version", "evidence", "risk", "opened_at")
     insert_rows(session, MergeReview, columns, opened)
     return len(opened)
 
 
-def _pairs(session: Session, customers: Collection[str]) -> list[Any]:
+def _pairs(session: Session, customers: Collection[str]) -> dict[Ends, list[Any]]:
     """The doubtful pairs of these customers with others, who are kept from being linked anew until ours are seen."""
     kept = set(customers)
     while True:
-        rows = query(session, _PAIRS, nos=list(customers))
-        others = {no for row in rows for no in (row.lo, row.hi)} - kept
+        found: dict[Ends, list[Any]] = defaultdict(list)
+        for row in query(session, _PAIRS, nos=list(customers)):
+            found[row.lo, row.hi].append(row)
+        others = {no for ends in found for no in ends} - kept
         if not others:
-            return rows
+            return found
         send(session, _KEEP, nos=list(others))
         kept |= others
 
 
-def _evidence(rows: list[Any]) -> tuple[str, str]:
-    """The strongest level, and the pairs behind the review."""
+def _asked(session: Session, found: dict[Ends, list[Any]]) -> dict[Ends, _Asked]:
+    if not found:
+        return {}
+    stakes = query(session, _STAKES, los=[lo for lo, _ in found], his=[hi for _, hi in found])
+    return {(row.lo, row.hi): _question(found[row.lo, row.hi], row) for row in stakes if not row.apart}
+
+
+def _question(rows: list[Any], stake: Any) -> _Asked:
     pairs = [
         {"record_lo": r.record_lo, "record_hi": r.record_hi, "held": r.held, **orjson.loads(r.evidence)} for r in rows
     ]
-    return rows[0].level, orjson.dumps({"pairs": pairs, "more": rows[0].total - len(rows)}).decode()
+    first = rows[0]
+    names = risks_of(
+        first.level,
+        Stake(stake.accounts or 0, stake.loans or 0),
+        Stake(stake.other_accounts or 0, stake.other_loans or 0),
+    )
+    text = orjson.dumps({"pairs": pairs, "more": first.total - len(rows), "risks": names}).decode()
+    return _Asked(first.level, first.rule, first.policy_version, risk_class(names), text)
+
+
+def _close(session: Session, context: Context, rows: Sequence[Any]) -> None:
+    if not rows:
+        return
+    operation = context.operation and context.operation[1]
+    send(session, _CLOSE, ids=[row.id for row in rows], now=context.now, operation=operation)
+    ours = [row for row in rows if operation and row.operation_id == operation]
+    note(session, context, "APPROVED", [(row.id, row.state) for row in ours])
+    note(session, context, "OUTDATED", [(row.id, row.state) for row in rows if row not in ours])
+
+
+def _rebuild(session: Session, context: Context, both: Iterable[tuple[Any, _Asked]]) -> None:
+    """Writes new evidence. What it changes materially is told; who waited for it need wait no longer."""
+    rows, told = [], []
+    for row, now in both:
+        anew, material = row.evidence != now.evidence, _material(row.evidence, now.evidence)
+        if not (anew or row.risk != now.risk):
+            continue
+        state = ReviewState.OPEN if material and row.state == ReviewState.NEED_INFO else row.state
+        rows.append(
+            (row.id, now.level, now.rule, now.policy_version, now.evidence, now.risk, row.version + anew, str(state))
+        )
+        if material:
+            told.append((row.id, row.state))
+    columns = ("level", "rule", "policy_version", "evidence", "risk", "version", "state")
+    update_rows(session, MergeReview, "id", columns, rows)
+    note(session, context, "REBUILT", told)
+
+
+def _material(before: str, after: str) -> bool:
+    """Whether a steward would look at other pairs, or at pairs that compare otherwise."""
+    return before != after and _seen(before) != _seen(after)
+
+
+def _seen(evidence: str) -> Any:
+    return {
+        (p["record_lo"], p["record_hi"], p["rule"], *((i["field"], i["level"]) for i in p["items"]))
+        for p in orjson.loads(evidence)["pairs"]
+    }
+
+
+def reopen(session: Session, context: Context, operation_id: int, text: str) -> None:
+    """Gives a review back to the queue, whose merge was turned down."""
+    rows = query(session, _REOPEN, operation=operation_id)
+    note(session, context, "REJECTED", [(row.id, ReviewState.WAITING) for row in rows], text)
+
+
+def note(
+    session: Session,
+    context: Context,
+    action: str,
+    reviews: Iterable[tuple[int, str]],
+    text: str = "",
+    bulk_id: int | None = None,
+) -> None:
+    """Adds an entry to the history of reviews, each given with the state that it had."""
+    person = context.call.person if context.call else context.actor
+    rows = [(review, action, str(state), person, text, bulk_id, context.now) for review, state in reviews]
+    insert_rows(session, ReviewEntry, _ENTRY, rows)

@@ -1,0 +1,80 @@
+"""The queue with fifty thousand open reviews: a page is found by the index, in a few milliseconds, wherever it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import pytest
+from people import NOW, citizen, deliver, record
+from sqlalchemy import Engine, text
+from statements import explained
+
+from ecif.db import open_database, transaction
+from ecif.domain.review_policy import RISK_MAX
+from ecif.migrate import upgrade
+from ecif.services import review_queue
+from ecif.services.context import KeyDigests
+from ecif.services.review_queue import Filter, Place, Sort
+from ecif.settings import Settings
+
+PARTIES, REVIEWS = 330, 50_000
+PAGE = 50
+FIRST_PAGE_MS = 20
+_FILL = (
+    "INSERT INTO merge_review (customer_lo, customer_hi, level, rule, evidence, risk, opened_at)"
+    " SELECT a.customer_no, b.customer_no, 'M2', 'P-ID-NAME', repeat('x', 2000), 1 + n % :risks,"
+    " CAST(:now AS timestamptz) - (n % 977) * interval '1 hour'"
+    " FROM party a JOIN party b ON a.customer_no < b.customer_no, LATERAL (SELECT row_number() OVER () AS m) q,"
+    " LATERAL (SELECT (right(a.customer_no, 5)::int * 31 + right(b.customer_no, 5)::int * 17) AS n) s LIMIT :rows"
+)
+
+
+@pytest.fixture(scope="module")
+def queue(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Engine]:
+    people = (record("core", f"{n}", f"张三{chr(0x4E00 + n)}", id=citizen(n + 1)) for n in range(PARTIES))
+    with open_database(Settings(homes())) as engine:
+        upgrade(engine)
+        deliver(engine, digests, *people)
+        with engine.begin() as connection:
+            connection.execute(text(_FILL), {"now": NOW, "risks": RISK_MAX, "rows": REVIEWS})
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE merge_review"))
+        yield engine
+
+
+def page(engine: Engine, sort: Sort, place: Place, wanted: Filter) -> review_queue.Listed:
+    with transaction(engine) as session:
+        return review_queue.listing(session, wanted, sort, place, limit=PAGE)
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_a_page_is_found_by_the_index(queue: Engine, sort: Sort) -> None:
+    first = page(queue, sort, Place(NOW), Filter())
+    assert len(first.reviews) == PAGE and first.next
+    deep = Place(NOW, first.next.key // 2 if sort is Sort.PRIORITY else first.next.key, first.next.id)
+    customer = first.reviews[0].customer_hi
+    for place in (Place(NOW), first.next, deep):
+        for wanted in (Filter(), Filter(state="OPEN"), Filter(risk=3), Filter(customer=customer)):
+            with explained(queue) as plans:
+                page(queue, sort, place, wanted)
+            told = "\n".join(plans)
+            assert not re.search(r"Seq Scan on merge_review", told), told
+            index = "ix_merge_review_customer" if wanted.customer else "ix_merge_review_queue"
+            assert index in told, told
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_the_first_page_is_quick(queue: Engine, sort: Sort) -> None:
+    def timed() -> float:
+        started = perf_counter()
+        page(queue, sort, Place(NOW), Filter())
+        return (perf_counter() - started) * 1000
+
+    timed()
+    took = sorted(timed() for _ in range(50))
+    print(f"{sort}: p50 {median(took):.1f} ms, p98 {took[-1]:.1f} ms of {REVIEWS:,} open reviews")
+    assert median(took) < FIRST_PAGE_MS

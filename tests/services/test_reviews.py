@@ -1,0 +1,447 @@
+"""The review queue through the services: every decision, two stewards on one review, what new data does, bulk and its undo."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from people import citizen, deliver, parties, record, scalar
+from sqlalchemy import Engine, text
+from stewards import Stewards
+
+from ecif.db import transaction
+from ecif.domain.judgements import Verdict
+from ecif.domain.records import Account, AccountStatus, RecordStatus
+from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
+from ecif.matching.rules import RULES
+from ecif.matching.types import Outcome
+from ecif.services import merges, review_bulk, review_decisions, review_queue
+from ecif.services.context import KeyDigests
+from ecif.services.merges import MergeBlocked
+from ecif.services.review_bulk import BulkChanged, BulkUndone, Result
+from ecif.services.review_decisions import (
+    DecisionUnfit,
+    ReviewChanged,
+    ReviewClaimed,
+    ReviewClosed,
+    ReviewWaits,
+)
+from ecif.services.review_queue import Filter, Place, ReviewNotFound, Sort
+
+D = ReviewDecision
+
+
+def doubtful(n: int, **more: Any) -> list[Any]:
+    """Two records of one number under two names: a question."""
+    number = citizen(n, "19850505", "441099")
+    return [
+        record("core", f"a{n}", f"赵{chr(0x4E00 + n)}甲", id=number, **more),
+        record("card", f"b{n}", f"钱{chr(0x4E00 + n)}乙", id=number, **more),
+    ]
+
+
+@pytest.fixture
+def stewards(engine: Engine, digests: KeyDigests) -> Stewards:
+    deliver(engine, digests, *doubtful(1))
+    return Stewards(engine, digests)
+
+
+def reviews(engine: Engine, where: str = "closed_at IS NULL") -> list[Any]:
+    with engine.connect() as connection:
+        return list(connection.execute(text(f"SELECT * FROM merge_review WHERE {where} ORDER BY id")))
+
+
+def only(engine: Engine, where: str = "true") -> Any:
+    (row,) = reviews(engine, where)
+    return row
+
+
+def actions(engine: Engine, review: int) -> list[str]:
+    with transaction(engine) as session:
+        return [entry.action for entry in review_queue.history(session, review)]
+
+
+def decide(stewards: Stewards, review: int, decision: D, person: str = "maker", **more: Any) -> Any:
+    return stewards.run(review_decisions.decide, review, decision, reason="核实", person=person, **more)
+
+
+def approve(stewards: Stewards, operation: int) -> Any:
+    return stewards.run(merges.approve, operation, person="checker")
+
+
+# Decisions
+
+
+@pytest.mark.parametrize("decision", [D.SAME, D.RENAME, D.TYPO_FIX])
+def test_a_merge_is_asked_for_and_the_review_closes_when_it_is_approved(
+    engine: Engine, stewards: Stewards, decision: D
+) -> None:
+    review = only(engine).id
+    row = decide(stewards, review, decision)
+    assert (row.state, row.closed_at, len(parties(engine))) == ("WAITING", None, 2)
+    approve(stewards, row.operation_id)
+    row = only(engine)
+    assert (row.state, row.outcome) == ("CLOSED", decision.value) and row.closed_at
+    assert len(parties(engine)) == 1
+    assert actions(engine, review) == [decision.value, "APPROVED"]
+
+
+def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewards: Stewards) -> None:
+    review = only(engine).id
+    row = decide(stewards, review, D.SAME)
+    with pytest.raises(ReviewWaits) as waits:
+        decide(stewards, review, D.NOT_SAME)
+    assert waits.value.operation == row.operation_id
+    stewards.run(merges.reject, row.operation_id, note="证据不足", person="checker")
+    row = only(engine)
+    assert (row.state, row.outcome, row.operation_id) == ("OPEN", None, None)
+    assert actions(engine, review) == ["SAME", "REJECTED"]
+    decide(stewards, review, D.NOT_SAME)
+
+
+def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *doubtful(1, status=RecordStatus.CLOSED))
+    review = only(engine).id
+    with pytest.raises(MergeBlocked) as blocked:
+        decide(stewards, review, D.SAME)
+    assert [finding.rule for finding in blocked.value.findings] == ["CLOSED"]
+    assert (only(engine).state, actions(engine, review)) == ("OPEN", [])
+    assert decide(stewards, review, D.SAME, override=["CLOSED"]).state == "WAITING"
+
+
+def test_not_the_same_holds_at_once_and_never_comes_back(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    review = only(engine).id
+    row = decide(stewards, review, D.NOT_SAME)
+    assert (row.state, row.outcome) == ("CLOSED", "NOT_SAME")
+    assert len(parties(engine)) == 2
+    a, b = doubtful(1, phone="13700000001")
+    deliver(engine, digests, a, b, record("loan", "c1", "赵丁甲", id=citizen(1, "19850505", "441099")))
+    both = {stewards.no("core:a1"), stewards.no("card:b1")}
+    assert not [r for r in reviews(engine) if {r.customer_lo, r.customer_hi} == both]
+    with pytest.raises(ReviewClosed) as closed:
+        decide(stewards, review, D.SAME)
+    assert closed.value.outcome == "NOT_SAME"
+
+
+def test_a_customers_later_records_open_no_new_question_about_those_judged_apart(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    deliver(engine, digests, record("loan", "a2", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    assert stewards.no("loan:a2") == stewards.no("core:a1")
+    assert reviews(engine) == []
+    stewards.judge("core:a1", "card:b1", Verdict.WITHDRAWN)
+    assert len(reviews(engine)) == 1, "the judgement was withdrawn: it is a question again"
+
+
+@pytest.mark.parametrize(("decision", "state"), [(D.NEED_INFO, "NEED_INFO"), (D.ESCALATE, "ESCALATED")])
+def test_what_stays_open(engine: Engine, stewards: Stewards, decision: D, state: str) -> None:
+    review = only(engine).id
+    stewards.run(review_decisions.claim, review)
+    row = decide(stewards, review, decision)
+    assert (row.state, row.closed_at) == (state, None)
+    assert row.claimed_by == (None if state == "ESCALATED" else "maker")
+    assert actions(engine, review) == ["CLAIMED", decision.value]
+    decide(stewards, review, D.NOT_SAME)
+
+
+def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE merge_review SET kind = 'MOVED'"))
+    review = only(engine).id
+    with pytest.raises(DecisionUnfit) as unfit:
+        decide(stewards, review, D.NOT_SAME)
+    assert unfit.value.allowed == ["ESCALATE", "NEED_INFO", "SAME"]
+    assert decide(stewards, review, D.SAME).outcome == "SAME"
+    assert len(parties(engine)) == 2
+
+
+# Stewards
+
+
+def test_one_steward_at_a_time(engine: Engine, stewards: Stewards) -> None:
+    review = only(engine).id
+    row = stewards.run(review_decisions.claim, review)
+    for work in (review_decisions.claim, review_decisions.release):
+        with pytest.raises(ReviewClaimed) as claimed:
+            stewards.run(work, review, person="other")
+        assert claimed.value.by == "maker" and claimed.value.since == row.claimed_at
+    with pytest.raises(ReviewClaimed):
+        decide(stewards, review, D.NOT_SAME, person="other")
+    stewards.run(review_decisions.comment, review, "请先核实", person="other")
+    stewards.run(review_decisions.release, review)
+    assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
+    assert actions(engine, review) == ["CLAIMED", "COMMENT", "RELEASED", "CLAIMED"]
+
+
+def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> None:
+    review = only(engine).id
+    stewards.run(review_decisions.claim, review)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE merge_review SET claimed_at = claimed_at - interval '9 hours'"))
+    assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
+
+
+def test_who_saw_another_version_is_told(engine: Engine, stewards: Stewards) -> None:
+    row = only(engine)
+    stewards.run(review_decisions.claim, row.id, expected=row.version)
+    with pytest.raises(ReviewChanged) as changed:
+        decide(stewards, row.id, D.NOT_SAME, expected=row.version)
+    assert changed.value.version == row.version + 1
+    with pytest.raises(ReviewNotFound):
+        stewards.run(review_decisions.claim, 404)
+
+
+@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.ESCALATE])
+def test_of_stewards_who_decide_at_once_one_wins(engine: Engine, stewards: Stewards, decision: D) -> None:
+    row = only(engine)
+
+    def attempt(n: int) -> str:
+        try:
+            decide(stewards, row.id, decision, person=f"steward{n}", expected=row.version)
+            return "decided"
+        except (ReviewChanged, ReviewClosed, ReviewWaits) as refused:
+            return type(refused).__name__
+
+    with ThreadPoolExecutor(6) as pool:
+        told = list(pool.map(attempt, range(6)))
+    assert told.count("decided") == 1
+    assert len(actions(engine, row.id)) == 1
+
+
+def test_of_stewards_who_claim_at_once_one_wins(engine: Engine, stewards: Stewards) -> None:
+    review = only(engine).id
+
+    def attempt(n: int) -> bool:
+        try:
+            stewards.run(review_decisions.claim, review, person=f"steward{n}")
+            return True
+        except ReviewClaimed:
+            return False
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(attempt, range(6))) == 1
+    assert actions(engine, review) == ["CLAIMED"]
+
+
+def test_decisions_race_with_new_data(engine: Engine, digests: KeyDigests) -> None:
+    """Customers are locked before reviews by both, so that neither waits for the other for ever."""
+    size = 12
+    deliver(engine, digests, *(r for n in range(1, size + 1) for r in doubtful(n)))
+    stewards = Stewards(engine, digests)
+    ids = [row.id for row in reviews(engine)]
+
+    def arrive(n: int) -> None:
+        deliver(engine, digests, *doubtful(n, phone=f"1370000{n:04d}", day=2))
+
+    def settle(review: int) -> None:
+        decide(stewards, review, D.NOT_SAME if review % 2 else D.SAME)
+
+    with ThreadPoolExecutor(6) as pool:
+        done = [f for n, review in enumerate(ids, 1) for f in (pool.submit(arrive, n), pool.submit(settle, review))]
+        for future in done:
+            future.result()
+    assert {row.state for row in reviews(engine, "true")} == {"CLOSED", "WAITING"}
+
+
+# New data
+
+
+def test_new_data_rebuilds_a_review_and_never_doubles_it(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    before = only(engine)
+    stewards.run(review_decisions.claim, before.id)
+    decide(stewards, before.id, D.NEED_INFO)
+    a, b = doubtful(1, phone="13700000001", day=2)
+    deliver(engine, digests, a)
+    deliver(engine, digests, b)
+    after = only(engine)
+    assert (after.id, after.claimed_by, after.state) == (before.id, "maker", "OPEN"), "what it waited for may be there"
+    assert after.version > before.version + 2
+    assert "REBUILT" in actions(engine, before.id)
+    version = after.version
+    deliver(engine, digests, b)
+    assert only(engine).version == version
+
+
+def test_what_is_settled_elsewhere_is_outdated(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    review = only(engine).id
+    stewards.judge("core:a1", "card:b1", Verdict.NOT_SAME)
+    assert (only(engine).outcome, actions(engine, review)) == ("OUTDATED", ["OUTDATED"])
+
+
+def test_a_merge_that_was_asked_for_elsewhere_makes_it_outdated(engine: Engine, stewards: Stewards) -> None:
+    decide(stewards, only(engine).id, D.SAME)
+    stewards.merge("core:a1", "card:b1", survivor="card:b1")
+    assert only(engine).outcome == "OUTDATED"
+
+
+def test_money_and_risk_make_a_class(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    assert only(engine).risk == risk_class(["BASE", "SAME_NUMBER"])
+    held = (Account("6217000000005678", "SAVINGS", AccountStatus.NORMAL, None),)
+    version = only(engine).version
+    deliver(engine, digests, *doubtful(1, accounts=held, day=3))
+    row = only(engine)
+    assert row.risk == risk_class(["BASE", "SAME_NUMBER", "BOTH_HOLD_ACCOUNTS"]) and row.version > version
+
+
+def test_every_rule_that_asks_recommends_something() -> None:
+    assert set(RECOMMENDED) == {rule.id for rule in RULES if rule.outcome is Outcome.REVIEW}
+
+
+# The queue
+
+
+def test_a_review_tells_all_that_is_known(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    row = only(engine)
+    with transaction(engine) as session:
+        review = review_queue.get(session, digests, row.id)
+    (pair,) = review.evidence["pairs"]
+    assert (pair["rule"], pair["level"], review.row.policy_version) == ("P-ID-NAME", "M2", row.policy_version)
+    assert {i["field"]: i["level"] for i in pair["items"]}["identifier"] == "EQUAL"
+    assert set(review.names.values()) == {("core", "a1"), ("card", "b1")}
+    assert set(review.golden) == {row.customer_lo, row.customer_hi}
+    assert review.bearers == dict.fromkeys(review.golden, 1)
+
+
+def page(engine: Engine, sort: Sort, place: Place, limit: int, **wanted: Any) -> review_queue.Listed:
+    with transaction(engine) as session:
+        return review_queue.listing(session, Filter(**wanted), sort, place, limit=limit)
+
+
+def walk(engine: Engine, sort: Sort, as_of: Any, limit: int, between: Any = None, **wanted: Any) -> list[int]:
+    place: Place | None = Place(as_of)
+    seen: list[int] = []
+    while place:
+        found = page(engine, sort, Place.of(str(place)), limit, **wanted)
+        seen += [row.id for row in found.reviews]
+        place = found.next
+        if between:
+            between()
+    return seen
+
+
+@pytest.fixture
+def queue(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Forty reviews of four risk classes; some were opened at the same moment."""
+    deliver(engine, digests, *(r for n in range(1, 41) for r in doubtful(n)))
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE merge_review SET risk = 1 + id % 4, opened_at = opened_at - (id % 7) * interval '1 day'"
+                " - (id % 3) * interval '1 hour'"
+            )
+        )
+    return Stewards(engine, digests)
+
+
+ORDERS = {
+    Sort.PRIORITY: "risk * (CAST(:now AS timestamptz) - opened_at) DESC, id",
+    Sort.OLDEST: "opened_at, id",
+    Sort.NEWEST: "opened_at DESC, id DESC",
+}
+
+
+@pytest.mark.parametrize("sort", Sort)
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_the_queue_has_an_order(engine: Engine, queue: Stewards, sort: Sort, limit: int) -> None:
+    now = queue.context().now
+    with engine.connect() as connection:
+        wanted = connection.execute(text(f"SELECT id FROM merge_review ORDER BY {ORDERS[sort]}"), {"now": now})
+        expected = [row.id for row in wanted]
+    assert walk(engine, sort, now, limit) == expected
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_a_page_goes_on_where_it_was_while_the_queue_changes(engine: Engine, queue: Stewards, sort: Sort) -> None:
+    before = {row.id for row in reviews(engine)}
+    numbers = iter(range(100, 200))
+
+    def arrive() -> None:
+        deliver(engine, queue.digests, *doubtful(next(numbers)))
+        left = [row.id for row in reviews(engine) if row.id in before]
+        decide(queue, left[0], D.NOT_SAME)
+
+    seen = walk(engine, sort, queue.context().now, 5, arrive)
+    closed = {row.id for row in reviews(engine, "closed_at IS NOT NULL")}
+    assert len(seen) == len(set(seen)) and before - closed <= set(seen)
+
+
+def test_the_queue_is_filtered(engine: Engine, queue: Stewards) -> None:
+    now, rows = queue.context().now, reviews(engine)
+    queue.run(review_decisions.claim, rows[0].id)
+    decide(queue, rows[1].id, D.ESCALATE)
+    decide(queue, rows[2].id, D.NOT_SAME)
+
+    def found(**wanted: Any) -> list[int]:
+        return walk(engine, Sort.OLDEST, now, 9, **wanted)
+
+    assert found(claimed_by="maker") == [rows[0].id]
+    assert found(state="ESCALATED") == [rows[1].id]
+    assert found(state="CLOSED") == [rows[2].id] and len(found()) == 39
+    assert found(customer=rows[3].customer_hi) == found(customer=rows[3].customer_lo) == [rows[3].id]
+    assert sorted(found(risk=2)) == [row.id for row in reviews(engine) if row.risk == 2]
+    assert found(level="M1") == found(rule="O-N4") == found(kind="MOVED") == []
+    assert len(found(level="M2", rule="P-ID-NAME", kind="PAIR")) == 39
+
+
+# Bulk
+
+
+def preview(stewards: Stewards, decision: D, **wanted: Any) -> review_bulk.BulkPreview:
+    found: review_bulk.BulkPreview = stewards.run(review_bulk.preview_bulk, Filter(**wanted), decision)
+    return found
+
+
+def bulk(stewards: Stewards, decision: D, seen: str, **wanted: Any) -> review_bulk.Bulk:
+    done: review_bulk.Bulk = stewards.run(
+        review_bulk.decide_bulk, Filter(**wanted), decision, reason="批量核实", seen=seen
+    )
+    return done
+
+
+@pytest.mark.parametrize("decision", [D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision: D) -> None:
+    held, waiting, *_ = (row.id for row in reviews(engine, "risk = 2"))
+    queue.run(review_decisions.claim, held, person="other")
+    decide(queue, waiting, D.SAME)
+    before = {row.id: (row.state, row.evidence) for row in reviews(engine)}
+    shown = preview(queue, decision, risk=2)
+    assert (shown.results[held], shown.results[waiting]) == (Result.CLAIMED, Result.WAITS)
+    done = bulk(queue, decision, shown.seen, risk=2)
+    assert done.results == shown.results and len(shown.results) == 10
+    decided = {n for n, result in done.results.items() if result is Result.DECIDED}
+    changed = {row.id for row in reviews(engine, "true") if (row.state, row.evidence) != before[row.id]}
+    assert decided == changed and len(decided) == 8
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert set(undone.results) == decided and set(undone.results.values()) == {Result.REOPENED}
+    assert {row.id: (row.state, row.evidence) for row in reviews(engine)} == before
+    assert scalar(engine, "SELECT count(*) FROM party WHERE status = 'MERGED'") == 0
+    with pytest.raises(BulkUndone):
+        queue.run(review_bulk.undo_bulk, done.id, reason="有误")
+
+
+def test_nothing_is_decided_that_nobody_has_seen(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.NOT_SAME, risk=2)
+    queue.run(review_decisions.claim, shown.reviews[0].id)
+    with pytest.raises(BulkChanged):
+        bulk(queue, D.NOT_SAME, shown.seen, risk=2)
+    for decision in (D.SAME, D.RENAME):
+        with pytest.raises(DecisionUnfit):
+            preview(queue, decision)
+    assert len(reviews(engine)) == 40
+
+
+def test_what_was_decided_otherwise_since_is_not_undone(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.NEED_INFO, risk=3)
+    done = bulk(queue, D.NEED_INFO, shown.seen, risk=3)
+    other = shown.reviews[0].id
+    decide(queue, other, D.ESCALATE)
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert [n for n, result in undone.results.items() if result is Result.CHANGED] == [other]
+    assert only(engine, f"id = {other}").state == "ESCALATED"
