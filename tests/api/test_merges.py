@@ -267,6 +267,21 @@ def test_a_split_gives_records_a_number_of_their_own(api: Api, two: Pair) -> Non
     assert {e["type"] for e in api.get(f"/v1/events?customer_no={new}").json()["items"]} == {"customer.split"}
 
 
+def test_an_account_leaves_a_record_that_stays(api: Api, two: Pair) -> None:
+    put(api, "ebank", f"d{two.n}", name=two.name, identifiers=identified(two.n), accounts=[two.account])
+    account = {"system": "ebank", "key": f"d{two.n}", "number": two.account["number"]}
+    body = {"source_records": [{"system": "card", "key": f"a{two.n}"}], "accounts": [account]}
+    shown = api.post(f"/v1/customers/{two.a}:preview-split", json=body).json()
+    (item,) = row(shown["holdings"], kind="accounts")["moves"]["items"]
+    assert (item["system"], item["from"], item["to"]) == ("ebank", two.a, "new-1") and "*" in item["number"]
+    asked = api.post(f"/v1/customers/{two.a}:split", json=body | WHY, headers=MAKER)
+    assert asked.json()["request"]["accounts"] == [{"system": "ebank", "key": f"d{two.n}"}]
+    assert two.account["number"] not in asked.text
+    (new,) = api.get(f"/v1/operations/{decide(api, asked)}").json()["outcome"]["created"]
+    held = [api.get(f"/v1/customers/{no}/accounts").json()["items"] for no in (two.a, new)]
+    assert [len(accounts) for accounts in held] == [0, 1]
+
+
 def test_a_judgement_holds_at_once_where_it_moves_nothing(api: Api, two: Pair) -> None:
     records = [{"system": "core", "key": f"a{two.n}"}, {"system": "loan", "key": f"b{two.n}"}]
 
@@ -383,6 +398,10 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "split of nobody": (f"/v1/customers/{NOBODY}:split", CARD | WHY, 404, "ECIF-2001"),
     "split of a record never sent": ("/v1/customers/<A>:split", {"source_records": [UNKNOWN]} | WHY, 404, "ECIF-2002"),
     "split of another's record": ("/v1/customers/<B>:preview-split", CARD, 422, "ECIF-3033"),
+    "split of a foreign account": (
+        "/v1/customers/<A>:split",
+        CARD | WHY | {"accounts": [{"system": "core", "key": "a<NA>", "number": "6225990000009999"}]}, 422, "ECIF-3036",
+    ),
     "split of all records": (
         "/v1/customers/<A>:split", {"source_records": [{"system": s, "key": "a<NA>"} for s in ("core", "card")]} | WHY,
         422, "ECIF-3034",

@@ -81,6 +81,8 @@ def _request(operation: Operation) -> View:
     if "source_records" in request:
         named = request["source_records"]
         request |= {"source_records": [name_view(n) for n in named[:MOVED_MAX]], "total": len(named)}
+    if "accounts" in request:  # by whose record; their numbers are nobody's business here
+        request["accounts"] = [name_view(account[:2]) for account in request["accounts"]]
     if operation.kind is Kind.MERGE:
         request["override"] = [rule for rule in operation.seen.get("", "").split(",") if rule]
     return request
@@ -169,26 +171,20 @@ def _holding(
     """What moves of a kind of thing that customers hold, and how much each would hold."""
     field_class, named, mask = _HELD_MASKS.get(kind, (None, "", str))
     to = {name: (left, went) for name, left, went in regrouped.moved}
-    ends = (*regrouped.retired, *regrouped.resurrected, *regrouped.created)
-    moving = [held[no] for no in ends if no in held]
-    items = [
-        {
-            **name_view(item.record),
-            "from": called(to[item.record][0]),
-            "to": called(to[item.record][1]),
-            **item.data,
-            **({named: mask(item.data[named])} if field_class and field_class not in clear else {}),
-        }
-        for those in moving
-        for item in those.items
-        if item.record in to
-    ]
+    ends = {no: (no, regrouped.survivor) for no in regrouped.retired}
+    ends |= {no: (regrouped.survivor, no) for no in (*regrouped.resurrected, *regrouped.created)}
+    moving = {no: held[no] for no in ends if no in held}
+    items = []
+    for no, item in ((no, item) for no, those in moving.items() for item in those.items):
+        left, went = to.get(item.record, ends[no])  # an account may leave a record that stays
+        hidden = {named: mask(item.data[named])} if field_class and field_class not in clear else {}
+        items.append({**name_view(item.record), "from": called(left), "to": called(went), **item.data, **hidden})
     totals = (
         {"customer_no": called(no), "total": those.total} for no, those in held.items() if no not in regrouped.retired
     )
     return {
         "kind": kind,
-        "moves": {"items": items[:SHOWN_MAX], "total": sum(those.total for those in moving)},
+        "moves": {"items": items[:SHOWN_MAX], "total": sum(those.total for those in moving.values())},
         "after": list(totals),
     }
 
