@@ -203,6 +203,21 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     says(api.post(f"/v1/customers/{two.b}:close", json=WHY, headers=MAKER).json())
     assert clear(api, two.b)["status"] == "CLOSED"
     says(api.post(f"/v1/customers/{two.b}:reactivate", json=WHY, headers=MAKER).json())
+    ended = api.ask("DELETE", f"/v1/source-records/loan/b{two.n}?business_time=2026-05-01T00:00:00Z")
+    assert ended.json()["customer_no"] == two.a
+
+
+def test_a_change_that_waits_when_its_customer_is_merged_is_not_lost(api: Api, two: Pair) -> None:
+    version = {"If-Match": f'"v{clear(api, two.b)["version"]}"'}
+    change = WHY | {"nationality": "CHN", "evidence": "x"}
+    asked = api.ask("PATCH", f"/v1/customers/{two.b}", json=change, headers=MAKER | version).headers["Location"]
+    two.merge()
+    for no in (two.a, two.b):
+        (listed,) = api.get(f"/v1/change-requests?customer_no={no}").json()["items"]
+        assert asked.endswith(f"/{listed['id']}")
+    done = api.post(f"{asked}:approve", json={}, headers=CHECKER)
+    assert done.status_code == 200 and done.json()["customer_no"] == two.a, done.text
+    assert clear(api, two.a)["fields"]["nationality"] == "CHN"
 
 
 def test_a_number_merged_twice_leads_to_the_last_survivor_and_back(api: Api, two: Pair) -> None:
