@@ -8,7 +8,7 @@ EVAL_DATA ?= ../shared/data
 EVAL_SCORE ?= ../shared/tools/score.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check eval load-bench api-bench setup format lock contract release-contract clean
+.PHONY: help run test check eval load-bench api-bench merge-bench setup format lock contract release-contract clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/' | awk -F: '{printf "  make %-18s%s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ load-bench: $(STAMP) ## records per second from file to golden record
 
 api-bench: $(STAMP) ## the API under load against a bare FastAPI, at 100,000 customers (ECIF_BENCH_CACHE keeps them)
 	@$(BIN)/python tests/bench/api.py
+
+merge-bench: $(STAMP) ## merges, undoes and splits of small and large customers, at 100,000 customers
+	@$(BIN)/python tests/bench/merges.py
 
 setup: $(STAMP) ## the virtual environment, with locked dependencies
 

@@ -70,9 +70,9 @@ class Stewards:
     def reverse(self, merge: Operation) -> Operation:
         return self.approve(self.run(merges.ask_reverse, merge.id, reason="合并有误"))
 
-    def split(self, customer: str, *records: str) -> Operation:
-        asked = self.run(merges.ask_split, self.no(customer), [name(r) for r in records], reason="多人一证")
-        return self.approve(asked)
+    def split(self, customer: str, *records: str, accounts: Sequence[tuple[str, str]] = ()) -> Operation:
+        names, given = [name(r) for r in records], [(name(r), number) for r, number in accounts]
+        return self.approve(self.run(merges.ask_split, self.no(customer), names, given, reason="多人一证"))
 
     def judge(self, one: str, other: str, verdict: Verdict) -> Operation | None:
         """Says it, and has it approved where it moves records."""

@@ -73,6 +73,25 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_operation_record_record_id"), "operation_record", ["record_id"])
     op.create_table(
+        "account_move",
+        _id(),
+        _column("record_id", sa.BigInteger()),
+        _column("digest", sa.Uuid()),
+        _column("owner_id", sa.BigInteger()),
+        _column("operation_id", sa.BigInteger(), nullable=True),
+        _column("made_at", MOMENT),
+        _foreign("account_move", "record_id", "source_record"),
+        _foreign("account_move", "owner_id", "source_record"),
+        _foreign("account_move", "operation_id", "operation"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_account_move")),
+    )
+    op.create_index(op.f("ix_account_move_record_id_digest_id"), "account_move", ["record_id", "digest", "id"])
+    op.add_column("account", _column("owner_id", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE account SET owner_id = record_id")
+    op.alter_column("account", "owner_id", nullable=False)
+    op.create_foreign_key(op.f("fk_account_owner_id"), "account", "source_record", ["owner_id"], ["id"])
+    op.create_index(op.f("ix_account_owner_id"), "account", ["owner_id"])
+    op.create_table(
         "judgement",
         _id(),
         _column("record_lo", sa.BigInteger()),
@@ -172,5 +191,6 @@ def downgrade() -> None:
         "operation_id",
     ):
         op.drop_column("merge_review", column)
-    for table in ("judgement", "operation_record", "operation"):
+    op.drop_column("account", "owner_id")
+    for table in ("account_move", "judgement", "operation_record", "operation"):
         op.drop_table(table)

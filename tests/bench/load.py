@@ -25,7 +25,7 @@ from ecif.demo import generate
 from ecif.demo.bank import HEADERS
 from ecif.migrate import upgrade
 from ecif.resources import resource_dir
-from ecif.services import candidates, golden, ingest, linking, reviews, rows
+from ecif.services import assignment, candidates, golden, ingest, linking, reviews, rows
 from ecif.services.context import KeyDigests
 from ecif.settings import Settings
 
@@ -58,9 +58,11 @@ def timed(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
 
 def instrument() -> None:
     """Puts a watch on every stage and every statement."""
-    query = timed("", rows.query)
-    for module in (rows, candidates, linking, golden, reviews, ingest):
-        module.query = query  # type: ignore[attr-defined]
+    for name in ("query", "send"):
+        watched = timed("", getattr(rows, name))
+        for module in (rows, assignment, candidates, linking, golden, reviews, ingest):
+            if hasattr(module, name):
+                setattr(module, name, watched)
     for name, (owner, function) in STAGES.items():
         setattr(owner, function, timed(name, getattr(owner, function)))
 

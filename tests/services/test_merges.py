@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from people import citizen, deliver, golden, parties, record, scalar
+from people import DAY, citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine, text
 from stewards import Stewards
 
+from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
-from ecif.services import merges
+from ecif.domain.records import Account, AccountStatus
+from ecif.services import customers, merges
+from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.change_requests import MakerIsChecker
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked, NothingToMerge, OperationStale
 from ecif.services.operations import Status
+from ecif.services.rebuild import rebuild
 
 ID_A, ID_B = citizen(1), citizen(2)
 A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
@@ -172,3 +178,63 @@ def test_a_record_that_a_person_placed_stays_and_opens_a_review(
     assert stewards.no("core:2") == no and reviews(engine) == [("MISFIT", no, no)]
     deliver(engine, digests, record("core", "2", "李四光", id=ID_B, phone="13999998888", day=10))
     assert len(reviews(engine)) == 1
+
+
+def test_what_was_undone_is_no_question_any_more(engine: Engine, digests: KeyDigests) -> None:
+    """Not even between records that the judgement does not name."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, A2, A1)
+    deliver(
+        engine,
+        digests,
+        record("core", "2", "李四光", id=ID_A),
+        record("loan", "2", "李四光", id=ID_A, phone="13911113333"),
+    )
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 1
+    stewards.reverse(stewards.merge("core:1", "core:2"))
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 0
+
+
+def test_an_account_leaves_the_record_that_names_it(engine: Engine, digests: KeyDigests) -> None:
+    """One record of the core system mixes two people: the account goes to the other, whatever the core system repeats."""
+    stewards, ours = Stewards(engine, digests), ("6225990000001234", "6225990000005678")
+    accounts = tuple(Account(number, "SAVINGS", AccountStatus.NORMAL) for number in ours)
+    deliver(engine, digests, replace(A1, accounts=accounts), A2)
+    with pytest.raises(AccountNotOfCustomer):
+        stewards.split("core:1", "card:1", accounts=[("core:1", "6225990000009999")])
+    stewards.split("core:1", "card:1", accounts=[("core:1", ours[1])])
+    for again in (0, 5):
+        if again:
+            deliver(
+                engine,
+                digests,
+                replace(A1, accounts=accounts, business_time=DAY + timedelta(days=again)),
+                replace(A2, business_time=DAY + timedelta(days=again)),
+            )
+            run_transaction(engine, lambda s: rebuild(s, stewards.context()))
+        with transaction(engine) as session:
+            held = {r: [a.number for a in customers.accounts(session, stewards.no(r))] for r in ("core:1", "card:1")}
+            found = [customers.find(session, digests, customers.search_keys(account=number)) for number in ours]
+        assert held == {"core:1": [ours[0]], "card:1": [ours[1]]}
+        assert found == [[stewards.no("core:1")], [stewards.no("card:1")]]
+
+
+def test_reviews_of_a_number_end_with_it_but_a_misfit_is_asked_of_the_survivor(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("core", "3", "王五一", id=citizen(7), phone="13911119999"))
+    deliver(engine, digests, record("core", "2", "王五一", id=ID_B, day=9))  # stays: a person tied it to core:1
+    no = stewards.no("core:1")
+    assert reviews(engine) == [("MISFIT", no, no)]
+    stewards.merge("core:1", "core:3", survivor="core:3", evidence="证明")
+    to = stewards.no("core:3")
+    assert stewards.no("core:1") == to != no and reviews(engine) == [("MISFIT", to, to)]
+
+
+def test_a_review_of_a_move_ends_when_the_two_are_merged(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    stewards.merge("core:1", "card:1", evidence="证明")
+    assert reviews(engine) == []

@@ -36,6 +36,8 @@ class KeyKind(IntEnum):
     ACCOUNT = 21
     PINYIN = 22
     """A name in Latin letters (拼音)."""
+    MOVED_ACCOUNT = 23
+    """An account that another record names, but that belongs to this record's customer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,9 @@ def row_kind(key: Key, features: Features) -> KeyKind:
     return KeyKind.WHOLE_NUMBER if kind is KeyKind.MASKED_NUMBER and not features.masked else kind
 
 
-NAMES = frozenset({KeyKind.NAME, KeyKind.PINYIN})
-"""Kinds under which a record is found for ever: by every name that any of its versions had (曾用名)."""
+LASTING = frozenset({KeyKind.NAME, KeyKind.PINYIN, KeyKind.MOVED_ACCOUNT})
+"""Kinds under which a record is found for ever, whatever its newest version says: by every name that any of its versions had
+(曾用名), and by accounts that it was given."""
 
 
 def lookup_keys(features: Features, accounts: Iterable[Account]) -> frozenset[Key]:

@@ -9,7 +9,7 @@ from ecif.models.base import Base
 from ecif.models.calls import Change, ChangeRequest, ClearRead, StoredAnswer
 from ecif.models.derivation import Derivation
 from ecif.models.document_expiry import DocumentExpiry
-from ecif.models.judgement import Judgement, Operation, OperationRecord
+from ecif.models.judgement import AccountMove, Judgement, Operation, OperationRecord
 from ecif.models.matching import DoubtfulPair, RecordFeatures, RecordKey, SharedValue
 from ecif.models.merge_review import BulkDecision, MergeReview, ReviewEntry
 from ecif.models.outbox import OutboxEvent
@@ -18,6 +18,7 @@ from ecif.models.source_record import Load, Reject, SourceRecord, SourceRecordVe
 
 __all__ = [
     "Account",
+    "AccountMove",
     "Base",
     "BulkDecision",
     "Change",

@@ -14,14 +14,16 @@ from ecif.models.base import Base, Code
 class Account(Base):
     """That an account exists and through which record it belongs to a party. Never a transaction, never a balance.
 
-    ``digest`` finds it by its number; a number that the source masks has none.
+    ``digest`` finds it by its number; a number that the source masks has none. ``owner_id`` is the record whose customer it
+    belongs to: the one that names it, unless a split gave it to another.
     """
 
     __tablename__ = "account"
-    __table_args__ = (Index(None, "digest"),)
+    __table_args__ = (Index(None, "digest"), Index(None, "owner_id"))
 
     record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"), primary_key=True)
     position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    owner_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"))
     digest: Mapped[UUID | None] = mapped_column(Uuid)
     number: Mapped[str] = mapped_column(String(64))
     kind: Mapped[Code]

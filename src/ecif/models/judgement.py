@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, Text
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, Text, Uuid
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -67,6 +69,20 @@ class Operation(Base):
     outcome: Mapped[Document | None]
     reverses: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("operation.id"))
     reversed_at: Mapped[Moment | None]
+
+
+class AccountMove(Base):
+    """That an account of a record belongs to another record's customer (账户归属调整). The newest word on an account counts."""
+
+    __tablename__ = "account_move"
+    __table_args__ = (Index(None, "record_id", "digest", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"))
+    digest: Mapped[UUID] = mapped_column(Uuid)
+    owner_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"))
+    operation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("operation.id"))
+    made_at: Mapped[Moment]
 
 
 class OperationRecord(Base):

@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 from ecif.domain.customer_number import make_customer_number
 from ecif.domain.events import Regrouping
 from ecif.domain.judgements import Verdict
-from ecif.matching.clustering import JUDGED_TIER, Edge, connected, roots_of
+from ecif.matching.clustering import JUDGED_TIER, Edge, connected
 from ecif.matching.decision import score
 from ecif.matching.features import Features
 from ecif.matching.rules import POLICY_VERSION, RULES
 from ecif.matching.types import Decision, Outcome
 from ecif.models import DoubtfulPair, Link, Party
 from ecif.services.context import Context
+from ecif.services.judgements import settled
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 JUDGED_RULE = "JUDGED"
@@ -101,12 +102,9 @@ class Group:
         """The pairs that were judged not to be one."""
         return [pair for pair, verdict in self.judged.items() if verdict == Verdict.NOT_SAME]
 
-    def sides(self) -> Callable[[int, int], bool]:
-        """Tells of two records whether they, or others whom people joined them with, were judged not to be one."""
-        same = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in self.judged.items() if verdict == Verdict.SAME]
-        roots = roots_of({r for _, lo, hi in same for r in (lo, hi)}, same)
-        apart = {frozenset((roots.get(lo, lo), roots.get(hi, hi))) for lo, hi in self.apart}
-        return lambda lo, hi: frozenset((roots.get(lo, lo), roots.get(hi, hi))) in apart
+    def settled(self) -> Callable[[int, int], bool]:
+        """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
+        return settled(self.judged)
 
 
 def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
@@ -229,9 +227,9 @@ def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> 
 def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Features], group: Group) -> None:
     """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back."""
     home = {r: no for no, members in assignment.members.items() for r in members}
-    rows, apart = [], group.sides()
+    rows, decided = [], group.settled()
     for (lo, hi), decision in group.decisions.items():
-        if apart(lo, hi):
+        if decided(lo, hi):
             continue
         held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
         review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work)

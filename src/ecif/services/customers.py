@@ -49,7 +49,7 @@ _SOURCES = (
 )
 _ACCOUNTS = (
     "SELECT r.system, r.key, a.position, a.number, a.kind, a.status, a.opened_on, a.branch, a.legal_entity"
-    " FROM link l JOIN source_record r ON r.id = l.record_id JOIN account a ON a.record_id = r.id"
+    " FROM link l JOIN account a ON a.owner_id = l.record_id JOIN source_record r ON r.id = a.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL"
     " AND (r.system, r.key, a.position) > (%(system)b, %(key)b, %(position)b)"
     " ORDER BY r.system, r.key, a.position LIMIT %(limit)b"

@@ -40,7 +40,7 @@ _HITS = (
 _SEEN = (  # who was merged since his records were found is seen as his survivor
     "SELECT h.customer_no AS hit_no, p.customer_no, p.version, p.anchor_id, g.document,"
     " ARRAY(SELECT m.customer_no || ':' || m.anchor_id FROM party m WHERE m.merged_into = p.customer_no) AS merged,"
-    " ARRAY(SELECT a.kind FROM link l JOIN account a ON a.record_id = l.record_id WHERE l.customer_no = p.customer_no"
+    " ARRAY(SELECT a.kind FROM link l JOIN account a ON a.owner_id = l.record_id WHERE l.customer_no = p.customer_no"
     f" AND l.ended_at IS NULL AND a.status <> 'CLOSED' LIMIT {ACCOUNTS_MAX}) AS accounts"
     " FROM party h JOIN party p ON p.customer_no = coalesce(h.merged_into, h.customer_no)"
     " JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"

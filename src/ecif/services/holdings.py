@@ -24,8 +24,8 @@ SHOWN_MAX = 100
 _ACCOUNTS = (
     "SELECT * FROM (SELECT l.customer_no, l.record_id, r.system, r.key, a.number, a.kind, a.status,"
     " row_number() OVER (PARTITION BY l.customer_no ORDER BY r.system, r.key, a.position) AS place,"
-    " count(*) OVER (PARTITION BY l.customer_no) AS total FROM link l JOIN account a ON a.record_id = l.record_id"
-    " JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
+    " count(*) OVER (PARTITION BY l.customer_no) AS total FROM link l JOIN account a ON a.owner_id = l.record_id"
+    " JOIN source_record r ON r.id = a.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
     f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
 )
 _RELATIONS = (
@@ -38,7 +38,7 @@ _RELATIONS = (
 _COUNTS = (
     "SELECT l.customer_no, count(*) FILTER (WHERE a.status <> 'CLOSED') AS open,"
     " count(*) FILTER (WHERE a.status <> 'CLOSED' AND r.system = 'card') AS cards"
-    " FROM link l JOIN account a ON a.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
+    " FROM link l JOIN account a ON a.owner_id = l.record_id JOIN source_record r ON r.id = a.record_id"
     " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL GROUP BY 1"
 )
 

@@ -19,14 +19,15 @@ from ecif.domain.documents import content_hash, dump_record
 from ecif.domain.normal import normal_identifier
 from ecif.domain.records import PartyRecord, RecordName
 from ecif.matching.features import Features, dump_features, features_of, load_features
-from ecif.matching.keys import NAMES, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
+from ecif.matching.keys import LASTING, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
+from ecif.services.accounts import Owners, owners
 from ecif.services.assignment import Assignment
 from ecif.services.candidates import claim
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
-from ecif.services.rematch import identity_changed, watch
+from ecif.services.rematch import follow_merges, identity_changed, watch
 from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send, update_rows
 
@@ -36,7 +37,7 @@ _EXISTING = (
     " FROM unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key)"
     " JOIN source_record r USING (system, key) JOIN record_features f ON f.record_id = r.id"
 )
-_LASTING = ", ".join(str(int(kind)) for kind in sorted(NAMES))
+_LASTING = ", ".join(str(int(kind)) for kind in sorted(LASTING))
 _DROP = (
     f"WITH k AS (DELETE FROM record_key WHERE record_id = ANY(%(ids)b::bigint[]) AND kind NOT IN ({_LASTING})),"
     " a AS (DELETE FROM account WHERE record_id = ANY(%(ids)b::bigint[]))"
@@ -275,7 +276,8 @@ def _derive(
     context = replace(context, causes=causes)
     features = {record_id: f for record_id, (_, f) in newest.items()}
     known = [record_id for record_id, (item, _) in newest.items() if item.fate is Fate.UPDATED]
-    left = write_derived(session, context, records, features, {i: old[i] for i in known})
+    given = owners(session, known) if any(records[i].accounts for i in known) else {}
+    left = write_derived(session, context, records, features, {i: old[i] for i in known}, given)
     assignment = follow(session, context, records, features, left, result)
     for no, members in assignment.members.items():
         here = (newest[m][0] for m in members if m in newest)
@@ -300,6 +302,7 @@ def follow(
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
+    follow_merges(session, context, assignment.merged)
     result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
     return assignment
 
@@ -310,11 +313,13 @@ def write_derived(
     records: dict[int, PartyRecord],
     features: dict[int, Features],
     known: Mapping[int, Features],
+    given: Owners,
 ) -> set[Key]:
     """Writes features, keys, accounts and relations of records.
 
     Args:
         known: the former features of records that were there before.
+        given: accounts that belong to other records' customers.
 
     Returns:
         The match keys that known records had before.
@@ -330,8 +335,8 @@ def write_derived(
         for record_id, f in features.items()
         for key in match_keys(f) | lookup_keys(f, records[record_id].accounts)
     ]
-    _insert_keys(session, key_rows)
-    _write_accounts(session, context, records)
+    _insert_keys(session, [row for row in key_rows if (row[1], row[0]) not in given])
+    _write_accounts(session, context, records, given)
     _write_relations(session, context, records)
     return left
 
@@ -345,15 +350,16 @@ def _insert_keys(session: Session, rows: list[tuple[UUID, int, int]]) -> None:
     insert_rows(session, RecordKey, ("digest", "record_id", "kind"), rows, "ON CONFLICT DO NOTHING")
 
 
-def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord]) -> None:
+def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord], given: Owners) -> None:
     rows = [
-        (record_id, n, None if a.masked else context.digests.of((KeyKind.ACCOUNT, a.number)), a.number, a.kind,
+        (record_id, n, given.get((record_id, digest), record_id) if digest else record_id, digest, a.number, a.kind,
          a.status.value, a.opened_on, r.branch, r.legal_entity)
         for record_id, r in records.items()
         for n, a in enumerate(r.accounts)
+        for digest in [None if a.masked else context.digests.of((KeyKind.ACCOUNT, a.number))]
     ]  # fmt: skip
     columns = (
-        "record_id", "position", "digest", "number", "kind", "status", "opened_on", "branch", "legal_entity",
+        "record_id", "position", "owner_id", "digest", "number", "kind", "status", "opened_on", "branch", "legal_entity",
     )  # fmt: skip
     insert_rows(session, Account, columns, rows)
 

@@ -5,13 +5,14 @@ The newest word on a pair stands, until a later one. Whoever writes one holds th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import RecordName
+from ecif.matching.clustering import JUDGED_TIER, Roots, roots_of
 from ecif.models import Judgement
 from ecif.services.context import Context
 from ecif.services.rows import insert_rows, query
@@ -42,6 +43,31 @@ _COLUMNS = ("record_lo", "record_hi", "verdict", "reason", "person", "operation_
 def pair(a: int, b: int) -> Pair:
     """Two records in the order in which judgements name them."""
     return (a, b) if a < b else (b, a)
+
+
+def _roots(judged: Mapping[Pair, str]) -> Roots:
+    edges = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in judged.items() if verdict == Verdict.SAME]
+    return roots_of({r for _, lo, hi in edges for r in (lo, hi)}, edges)
+
+
+def settled(judged: Mapping[Pair, str]) -> Callable[[int, int], bool]:
+    """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
+    roots = _roots(judged)
+    apart = [p for p, verdict in judged.items() if verdict == Verdict.NOT_SAME]
+    sides = {frozenset((roots.get(lo, lo), roots.get(hi, hi))) for lo, hi in apart}
+
+    def found(lo: int, hi: int) -> bool:
+        a, b = roots.get(lo, lo), roots.get(hi, hi)
+        return a == b or frozenset((a, b)) in sides
+
+    return found if judged else lambda lo, hi: False
+
+
+def contradicts(judged: Mapping[Pair, str]) -> bool:
+    """Whether of two records that judgements tie, by way of others or not, another says that they are not the same."""
+    roots = _roots(judged)
+    apart = (p for p, verdict in judged.items() if verdict == Verdict.NOT_SAME)
+    return any(lo in roots and roots[lo] == roots.get(hi) for lo, hi in apart)
 
 
 def standing(session: Session, ids: Collection[int]) -> dict[Pair, Verdict]:

@@ -197,7 +197,8 @@ def _fits(found: Search, component: list[int], group: Group) -> bool:
 
 
 def _decide_within(found: Search, members: Collection[int], group: Group) -> None:
-    """Decides all pairs of these records that share a key, as far as they are not decided yet."""
+    """Decides all pairs of these records that share a key, as far as neither this nor a person has decided them yet."""
+    settled = group.settled()
     blocks: dict[Key, list[int]] = defaultdict(list)
     for member in sorted(members)[:COMPONENT_MAX]:
         for key in match_keys(found.features[member]):
@@ -207,7 +208,7 @@ def _decide_within(found: Search, members: Collection[int], group: Group) -> Non
         for key, block in blocks.items()
         if len(block) > 1 and not found.silent(key) and len(block) <= BLOCKS[key[0]].rows_max < OVERFLOW * 10
         for pair in combinations(block, 2)
-        if pair not in group.decisions
+        if pair not in group.decisions and not settled(*pair)
     }
     features = found.features
     group.decisions.update(((lo, hi), decide(features[lo], features[hi], found.shared)) for lo, hi in pairs)

@@ -50,7 +50,7 @@ _SHOWN = (
     " WHERE r.system = %(system)b AND r.key = %(key)b"
 )
 _OPEN_ACCOUNTS = (
-    "SELECT count(*) AS n FROM link l JOIN account a ON a.record_id = l.record_id"
+    "SELECT count(*) AS n FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
 )
 _OPEN_REVIEWS = (

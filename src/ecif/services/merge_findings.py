@@ -28,7 +28,7 @@ _REVIEWS = (
     " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[]))"
 )
 _OPEN_ACCOUNTS = (
-    "SELECT DISTINCT l.customer_no FROM link l JOIN account a ON a.record_id = l.record_id"
+    "SELECT DISTINCT l.customer_no FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
 )
 

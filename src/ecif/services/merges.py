@@ -10,19 +10,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import Finding, standing_blocks
 from ecif.domain.records import RecordName
+from ecif.domain.text import compact
+from ecif.matching.keys import KeyKind
 from ecif.services import customers, operations
+from ecif.services.accounts import give, named
 from ecif.services.assignment import Assignment
 from ecif.services.changes import log_change
 from ecif.services.context import Context
 from ecif.services.customers import Golden
 from ecif.services.holdings import HOLDINGS, Held
-from ecif.services.judgements import pair
+from ecif.services.judgements import contradicts, pair
 from ecif.services.maintenance import VersionConflict
 from ecif.services.merge_findings import findings, survivor_of
 from ecif.services.operations import Kind, Operation, Status
@@ -31,7 +35,6 @@ from ecif.services.regrouping import (
     NumberRetired,
     Said,
     apply,
-    contradicts,
     give_anchor,
     live_numbers,
     lock,
@@ -251,17 +254,24 @@ def _merge(
 # Split
 
 
-def preview_split(session: Session, context: Context, no: str, records: Sequence[RecordName]) -> Preview:
-    """What it would do to take these records from a customer; nothing is changed.
+Accounts = Sequence[tuple[RecordName, str]]
+"""Accounts by the record that names them, and their number."""
+
+
+def preview_split(
+    session: Session, context: Context, no: str, records: Sequence[RecordName], accounts: Accounts = ()
+) -> Preview:
+    """What it would do to take these records, and accounts of others, from a customer; nothing is changed.
 
     Raises:
-        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays, AccountNotOfCustomer: there is nothing to be split.
     """
     no = live_numbers(session, [no])[no]
     members = lock(session, [no])
     ids = _named(session, members, no, records)
+    given = _given(session, members, no, ids, _digested(context, accounts))
     with _taken_back(session):
-        return _previewed(session, context, members, [], lambda: _split(session, context, members, no, ids))
+        return _previewed(session, context, members, [], lambda: _split(session, context, members, no, ids, given))
 
 
 def ask_split(
@@ -269,6 +279,7 @@ def ask_split(
     context: Context,
     no: str,
     records: Sequence[RecordName],
+    accounts: Accounts = (),
     *,
     reason: str,
     evidence: str = "",
@@ -277,18 +288,23 @@ def ask_split(
     """Prepares a split for another person to approve: these records leave for a number of their own.
 
     Args:
+        accounts: accounts of records that stay, which leave with them.
         expected: the version of the customer that the steward has seen.
 
     Raises:
-        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays: there is nothing to be split.
+        CustomerNotFound, SourceRecordNotFound, NotOfCustomer, NothingStays, AccountNotOfCustomer: there is nothing to be split.
         VersionConflict: he has changed since.
     """
     live = live_numbers(session, [no])[no]
-    members = lock(session, [live])
+    members, digested = lock(session, [live]), _digested(context, accounts)
     if expected is not None and expected != members.by_no[live].version:
         raise VersionConflict(members.by_no[live].version)
-    _named(session, members, live, records)
-    request = {"customer_no": live, "source_records": sorted(list(name) for name in set(records))}
+    _given(session, members, live, _named(session, members, live, records), digested)
+    request = {
+        "customer_no": live,
+        "source_records": sorted(list(name) for name in set(records)),
+        "accounts": sorted([*name, digest.hex] for name, digest in digested),
+    }
     return operations.ask(session, context, Kind.SPLIT, live, request, _seen(members), reason=reason, evidence=evidence)
 
 
@@ -310,18 +326,31 @@ def _named(session: Session, members: Members, no: str, records: Sequence[Record
     return sorted(row.id for row in found.values())
 
 
+def _digested(context: Context, accounts: Accounts) -> list[tuple[RecordName, UUID]]:
+    return [(name, context.digests.of((KeyKind.ACCOUNT, compact(number)))) for name, number in accounts]
+
+
+def _given(
+    session: Session, members: Members, no: str, ids: Collection[int], accounts: Sequence[tuple[RecordName, UUID]]
+) -> list[tuple[int, UUID]]:
+    return named(session, set(members.by_no[no].records) - set(ids), accounts)
+
+
 def _split(
     session: Session,
     context: Context,
     members: Members,
     no: str,
     ids: Collection[int],
+    accounts: Sequence[tuple[int, UUID]],
     operation: Operation | None = None,
 ) -> Regrouped:
     if not give_anchor(session, members, no, ids):
         raise NothingStays
     if operation:
         operations.keep_records(session, operation.id, members.home)
+    if accounts:
+        give(session, context, accounts, min(ids), operation.id if operation else None)
     return _apply(session, context, members, splitting(members, no, ids), no, operation)
 
 
@@ -437,15 +466,16 @@ def judge(
 
     Raises:
         SourceRecordNotFound: a record was never sent, or the two are one.
-        OperationStale: a record went to another customer meanwhile.
+        OperationStale, NumberRetired: a record went to another customer meanwhile.
         JudgementContradicts: other judgements tie the records, or keep them apart.
     """
     a, b, homes = _two(session, one, other)
     if verdict is Verdict.SAME and homes[a] != homes[b]:
         return ask_merge(session, context, sorted(homes.values()), reason=reason)
     members = lock(session, set(homes.values()))
-    if not homes.keys() <= members.home.keys():  # one went elsewhere before its customer was locked
-        raise OperationStale(sorted(set(homes.values())))
+    left = [homes[r] for r in (a, b) if members.home.get(r) != homes[r]]  # before they were locked
+    if left:
+        raise OperationStale(left)
     said = _said(members, a, b, verdict)
     moves = False
     with _taken_back(session):
@@ -516,8 +546,9 @@ def _approved_merge(session: Session, context: Context, operation: Operation) ->
 def _approved_split(session: Session, context: Context, operation: Operation) -> Regrouped:
     members = _unchanged(session, operation.seen)
     names = [(s, k) for s, k in operation.request["source_records"]]
-    ids = _named(session, members, operation.customer_no, names)
-    return _split(session, context, members, operation.customer_no, ids, operation)
+    no, ids = operation.customer_no, _named(session, members, operation.customer_no, names)
+    accounts = [((system, key), UUID(digest)) for system, key, digest in operation.request["accounts"]]
+    return _split(session, context, members, no, ids, _given(session, members, no, ids, accounts), operation)
 
 
 def _approved_reverse(session: Session, context: Context, operation: Operation) -> Regrouped:

@@ -16,14 +16,17 @@ from sqlalchemy.orm import Session
 from ecif.domain.documents import load_record
 from ecif.domain.records import PartyRecord
 from ecif.matching.features import Features, features_of
+from ecif.matching.keys import KeyKind
+from ecif.models import RecordKey
 from ecif.services import documents_life
+from ecif.services.accounts import owners
 from ecif.services.candidates import Search, search
 from ecif.services.context import Context
 from ecif.services.derivation import mark
 from ecif.services.ingest import Result, follow, write_derived, write_names
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
-from ecif.services.rows import query, send
+from ecif.services.rows import insert_rows, query, send
 
 CHUNK = 500
 _CHUNK = "SELECT id, document FROM source_record WHERE id > %(after)b ORDER BY id LIMIT %(limit)b"
@@ -61,7 +64,10 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
     send(session, _CLEAR)
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
-        write_derived(session, context, records, features, {})
+        given = owners(session, records)
+        write_derived(session, context, records, features, {}, given)
+        moved = [(digest, owner, int(KeyKind.MOVED_ACCOUNT)) for (_, digest), owner in given.items()]
+        insert_rows(session, RecordKey, ("digest", "record_id", "kind"), moved, "ON CONFLICT DO NOTHING")
         former = query(session, _FORMER, ids=list(records))
         write_names(session, context, ((row.record_id, features_of(load_record(row.document))) for row in former))
         report.records += len(records)

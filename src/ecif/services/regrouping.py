@@ -15,14 +15,14 @@ from itertools import pairwise
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
-from ecif.matching.clustering import JUDGED_TIER, connected, roots_of
+from ecif.matching.clustering import JUDGED_TIER, connected
 from ecif.matching.features import Features
 from ecif.services.assignment import Assignment
 from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
-from ecif.services.judgements import Pair, pair, standing, write
+from ecif.services.judgements import Pair, pair, settled, standing, write
 from ecif.services.rows import query, send
 
 RECORDS_MAX = 2000
@@ -41,6 +41,14 @@ _LIVE = (
 )
 _ANCHOR = "UPDATE party SET anchor_id = %(anchor)b WHERE customer_no = %(no)b"
 _TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
+_DOUBTFUL = (
+    "SELECT record_lo, record_hi FROM doubtful_pair"
+    " WHERE record_lo = ANY(%(ids)b::bigint[]) AND record_hi = ANY(%(ids)b::bigint[])"
+)
+_FORGET = (
+    "DELETE FROM doubtful_pair d USING unnest(%(los)b::bigint[], %(his)b::bigint[]) gone(lo, hi)"
+    " WHERE d.record_lo = gone.lo AND d.record_hi = gone.hi"
+)
 
 Said = dict[Pair, Verdict]
 
@@ -201,14 +209,6 @@ def _tie(records: Sequence[int], first: int, same: Iterable[Pair]) -> Said:
     return {pair(a, b): Verdict.SAME for a, b in pairwise(heads)}
 
 
-def contradicts(judged: Mapping[Pair, Verdict]) -> bool:
-    """Whether of two records that judgements tie, by way of others or not, another says that they are not the same."""
-    edges = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in judged.items() if verdict is Verdict.SAME]
-    roots = roots_of({r for _, lo, hi in edges for r in (lo, hi)}, edges)
-    apart = (p for p, verdict in judged.items() if verdict is Verdict.NOT_SAME)
-    return any(lo in roots and roots[lo] == roots.get(hi) for lo, hi in apart)
-
-
 def _news(said: Said, members: Members) -> Said:
     return {p: verdict for p, verdict in said.items() if members.judged.get(p) is not verdict}
 
@@ -226,10 +226,28 @@ def apply(
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
     write(session, context, said, reason=reason, person=person, operation_id=operation_id)
-    widely = any(verdict is Verdict.WITHDRAWN for verdict in said.values())  # pairs that were held apart may now be one
-    ends = set(members.features) if widely else {r for p in said for r in p}
-    dirty = {r: members.features[r] for r in sorted(ends)}
+    _forget(session, members, said)
+    dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
     return follow(session, context, {}, dirty, (), Result(), survivor)
+
+
+def _forget(session: Session, members: Members, said: Said) -> None:
+    """Drops the doubts that people have settled: they would open reviews again."""
+    decided = settled(members.judged | said)
+    rows = query(session, _DOUBTFUL, ids=list(members.features))
+    gone = [(lo, hi) for lo, hi in rows if decided(lo, hi)]
+    if gone:
+        send(session, _FORGET, los=[lo for lo, _ in gone], his=[hi for _, hi in gone])
+
+
+def _concerned(members: Members, said: Said) -> set[int]:
+    """The records to decide again. What ties records of one customer leads nobody anywhere; pairs that were held apart may
+    now be one, whichever they are."""
+    if Verdict.WITHDRAWN in said.values():
+        return set(members.features)
+    home = members.home
+    leading = [p for p, verdict in said.items() if verdict is Verdict.NOT_SAME or home[p[0]] != home[p[1]]]
+    return {r for p in leading or said for r in p}
 
 
 def give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:

@@ -18,7 +18,7 @@ from ecif.models import MergeReview
 from ecif.services.assignment import JUDGED_RULE, Assignment
 from ecif.services.candidates import load_known
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, query
+from ecif.services.rows import insert_rows, query, send
 
 MOVED, MISFIT = "MOVED", "MISFIT"
 """Kinds of review: a record left one customer for another; a record is kept under a number that it no longer fits."""
@@ -26,6 +26,14 @@ LEVEL = "REMATCH"
 """In the place of the level of a pair."""
 
 _KEPT = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[]) AND rule = %(rule)b"
+_MOOT = (
+    "WITH moot AS (UPDATE merge_review m SET closed_at = %(now)b, state = 'CLOSED', outcome = 'OUTDATED', version = m.version + 1"
+    "  FROM unnest(%(retired)b::text[], %(survivors)b::text[]) q(retired, survivor)"
+    "  WHERE m.closed_at IS NULL AND m.kind <> 'PAIR' AND q.retired IN (m.customer_lo, m.customer_hi)"
+    "  RETURNING q.survivor, m.kind, m.level, m.evidence)"
+    " INSERT INTO merge_review (customer_lo, customer_hi, kind, level, evidence, opened_at)"
+    " SELECT survivor, survivor, kind, level, evidence, %(now)b FROM moot WHERE kind = 'MISFIT' ON CONFLICT DO NOTHING"
+)
 _COLUMNS = ("customer_lo", "customer_hi", "kind", "level", "evidence", "opened_at")
 
 
@@ -39,6 +47,12 @@ def watch(session: Session, context: Context, changed: Mapping[int, Features], a
     rows = [*_moved(changed, assignment), *_misfits(session, changed, assignment)]
     told = [(*row[:4], orjson.dumps(row[4]).decode(), context.now) for row in rows]
     insert_rows(session, MergeReview, _COLUMNS, sorted(told), "ON CONFLICT DO NOTHING")
+
+
+def follow_merges(session: Session, context: Context, merged: Mapping[str, str]) -> None:
+    """Closes reviews of numbers that were merged; what is kept where it does not fit is asked of the survivor."""
+    if merged:
+        send(session, _MOOT, retired=list(merged), survivors=list(merged.values()), now=context.now)
 
 
 Row = tuple[str, str, str, str, dict[str, Any]]

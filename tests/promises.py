@@ -1,0 +1,50 @@
+"""What holds of links, numbers, events and reviews after everything that may happen, as queries."""
+
+from __future__ import annotations
+
+NAMED = "WITH n AS (SELECT id, system || ':' || \"key\" AS name FROM source_record) "
+BROKEN = {
+    "a live record has one live link": "SELECT r.id FROM source_record r LEFT JOIN link l ON l.record_id = r.id"
+    " AND l.ended_at IS NULL GROUP BY r.id HAVING count(l.id) <> 1",
+    "links lead to live numbers": "SELECT l.record_id FROM link l JOIN party p USING (customer_no)"
+    " WHERE l.ended_at IS NULL AND p.merged_into IS NOT NULL",
+    "a live number has records": "SELECT customer_no FROM party p WHERE merged_into IS NULL AND NOT EXISTS"
+    " (SELECT FROM link l WHERE l.customer_no = p.customer_no AND l.ended_at IS NULL)",
+    "a retired number leads to a live one in one step": "SELECT p.customer_no FROM party p LEFT JOIN party s"
+    " ON s.customer_no = p.merged_into WHERE p.merged_into IS NOT NULL AND s.merged_into IS DISTINCT FROM NULL",
+    "a number is where its record is": "SELECT p.customer_no FROM party p JOIN link l ON l.record_id = p.anchor_id"
+    " AND l.ended_at IS NULL WHERE l.customer_no <> coalesce(p.merged_into, p.customer_no)",
+    "sequences have no gap": "SELECT customer_no FROM party p WHERE event_seq IS DISTINCT FROM (SELECT count(*) FROM"
+    " outbox_event e WHERE e.customer_no = p.customer_no) OR event_seq IS DISTINCT FROM (SELECT max(seq) FROM outbox_event e"
+    " WHERE e.customer_no = p.customer_no)",
+    "the newest golden record is the number's": "SELECT customer_no FROM party p WHERE version IS DISTINCT FROM"
+    " (SELECT max(version) FROM golden_record g WHERE g.customer_no = p.customer_no)",
+    "the same share a customer, others never": "SELECT j.id FROM judgement j JOIN link a ON a.record_id = record_lo"
+    " AND a.ended_at IS NULL JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL WHERE NOT EXISTS (SELECT FROM"
+    " judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)"
+    " AND CASE verdict WHEN 'SAME' THEN a.customer_no <> b.customer_no WHEN 'NOT_SAME' THEN a.customer_no = b.customer_no"
+    " ELSE false END",
+    "one open review for each pair and kind": "SELECT customer_lo FROM merge_review WHERE closed_at IS NULL"
+    " GROUP BY customer_lo, customer_hi, kind HAVING count(*) > 1",
+    "reviews are between live customers": "SELECT r.id FROM merge_review r JOIN party p ON p.customer_no IN (customer_lo,"
+    " customer_hi) WHERE closed_at IS NULL AND (p.merged_into IS NOT NULL OR (kind = 'PAIR' AND customer_lo = customer_hi))",
+    "nobody is asked about what was judged": "SELECT d.record_lo FROM doubtful_pair d JOIN judgement j"
+    " USING (record_lo, record_hi) WHERE verdict <> 'WITHDRAWN' AND NOT EXISTS (SELECT FROM judgement n"
+    " WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)",
+}  # fmt: skip
+"""Laws, each with a query for what breaks it."""
+DERIVED = {
+    "links": "SELECT n.name, customer_no, origin, rule FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL",
+    "pairs": "SELECT a.name, b.name, held, level, rule, evidence FROM doubtful_pair JOIN n a ON a.id = record_lo"
+    " JOIN n b ON b.id = record_hi",
+    "reviews": "SELECT customer_lo, customer_hi, kind, level, evidence FROM merge_review WHERE closed_at IS NULL",
+    "documents": "SELECT p.customer_no, p.merged_into, g.document FROM party p JOIN golden_record g USING (customer_no, version)",
+    "shared values": "SELECT digest, holders FROM shared_value",
+}
+"""All that is derived."""
+STANDING = (
+    f"{NAMED} SELECT a.name, b.name, verdict FROM judgement j JOIN n a ON a.id = record_lo JOIN n b ON b.id = record_hi"
+    " WHERE verdict <> 'WITHDRAWN' AND NOT EXISTS (SELECT FROM judgement n WHERE n.record_lo = j.record_lo"
+    " AND n.record_hi = j.record_hi AND n.id > j.id) ORDER BY j.id"
+)
+MANUAL = f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL AND origin = 'MANUAL'"
