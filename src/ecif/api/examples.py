@@ -76,7 +76,7 @@ DOUBTFUL = [
 ]
 NOT_SAME = {"decision": "NOT_SAME"}
 M2 = {"level": "M2", "rule": "P-ID-NAME"}
-BULK_SEEN = "0" * 24
+BULK_SEEN = "5be0e58cfb48ebf8fa3f37ce"  # of reviews 2 and 3, as they are then
 EXAMPLES: dict[str, dict[str, Example]] = {
     "healthz": {"alive": Example("GET /healthz", scopes=None)},
     "readyz": {"ready": Example("GET /readyz", scopes=None)},
@@ -369,7 +369,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "others than were seen": Example(
             "POST /v1/merge-reviews:decide-bulk",
             412,
-            body=NOT_SAME | REASON | {"filter": M2, "seen": "f" * 24},
+            body=NOT_SAME | REASON | {"filter": M2, "seen": "0" * 24},
             headers=COUNTER,
         ),
     },

@@ -15,6 +15,8 @@ from ecif.matching.types import Field, Level
 from ecif.services.review_queue import BEARERS_MAX, Review, priority
 
 MEANINGS = {rule.id: rule.meaning for rule in RULES}
+SAYS_NOTHING = frozenset({Field.KIND.value})
+"""That neither of two is a branch says nothing for them; that one is says much against."""
 View = dict[str, Any]
 
 
@@ -73,7 +75,7 @@ def _pair(pair: Mapping[str, Any], names: Mapping[int, RecordName]) -> View:
         "meaning": MEANINGS.get(pair["rule"], ""),
         "score": pair["score"],
         "held": pair["held"],
-        "agrees": [i for i in items if Level[i["level"]] >= Level.PARTIAL],
+        "agrees": [i for i in items if Level[i["level"]] >= Level.PARTIAL and i["field"] not in SAYS_NOTHING],
         "conflicts": [i for i in items if Level.MISSING < Level[i["level"]] < Level.PARTIAL],
         "missing": [i["field"] for i in items if Level[i["level"]] is Level.MISSING],
     }
