@@ -383,6 +383,10 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "split of nobody": (f"/v1/customers/{NOBODY}:split", CARD | WHY, 404, "ECIF-2001"),
     "split of a record never sent": ("/v1/customers/<A>:split", {"source_records": [UNKNOWN]} | WHY, 404, "ECIF-2002"),
     "split of another's record": ("/v1/customers/<B>:preview-split", CARD, 422, "ECIF-3033"),
+    "split of a foreign account": (
+        "/v1/customers/<A>:split",
+        CARD | WHY | {"accounts": [{"system": "core", "key": "a<NA>", "number": "6225990000009999"}]}, 422, "ECIF-3036",
+    ),
     "split of all records": (
         "/v1/customers/<A>:split", {"source_records": [{"system": s, "key": "a<NA>"} for s in ("core", "card")]} | WHY,
         422, "ECIF-3034",

@@ -4,7 +4,7 @@
 
 On the bank of ``make api-bench`` (made and kept by it): customers of 6 and of 500 records are made, merged, undone and split
 through the services, each operation asked for by one and approved by another, one after the other. Shown is the approval, which
-does the work: p50 and p99 in milliseconds, and the statements that it sends.
+does the work: p50 and p99 in milliseconds, and the statements that it sends; and the first page of a long review queue.
 Prints a table, and the same as one line of JSON.
 """
 
@@ -27,22 +27,31 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from api import fill  # noqa: E402
 from people import citizen, record  # noqa: E402
-from sqlalchemy import Engine  # noqa: E402
+from sqlalchemy import Engine, text  # noqa: E402
 from statements import counted  # noqa: E402
 
 from ecif.api.calls import now_by  # noqa: E402
-from ecif.db import open_database, run_transaction  # noqa: E402
+from ecif.db import open_database, run_transaction, transaction  # noqa: E402
 from ecif.domain.channels import Channel  # noqa: E402
-from ecif.services import merges  # noqa: E402
+from ecif.domain.review_policy import RISK_MAX  # noqa: E402
+from ecif.services import merges, review_queue  # noqa: E402
 from ecif.services.context import Call, KeyDigests  # noqa: E402
 from ecif.services.ingest import Delivery, ingest  # noqa: E402
 from ecif.services.operations import Operation  # noqa: E402
+from ecif.services.review_queue import Filter, Place, Sort  # noqa: E402
 from ecif.services.source_records import places  # noqa: E402
 from ecif.settings import Settings, local_secret  # noqa: E402
 
 SIZES = (6, 500)
 CHUNK = 250
 """Records in one delivery."""
+REVIEWS, PAGES = 50_000, 200
+_REVIEWS = (
+    "INSERT INTO merge_review (customer_lo, customer_hi, kind, level, rule, evidence, risk, opened_at)"
+    " SELECT customer_no, customer_no, 'BENCH', 'M2', 'P-ID-NAME', repeat('x', 2000), 1 + n % :risks,"
+    " now() - n * interval '1 minute'"
+    " FROM (SELECT customer_no, row_number() OVER () AS n FROM party WHERE merged_into IS NULL LIMIT :rows) p"
+)
 
 
 class Bench:
@@ -96,6 +105,22 @@ class Bench:
         self.approve(f"split, {size} records", split)
 
 
+def queue(engine: Engine) -> list[float]:
+    """The milliseconds that the first page of the review queue takes, behind REVIEWS open reviews that nobody keeps."""
+    taken: list[float] = []
+    with transaction(engine) as session:
+        session.execute(text(_REVIEWS), {"rows": REVIEWS, "risks": RISK_MAX})
+        session.execute(text("ANALYZE merge_review"))
+        now = session.execute(text("SELECT now()")).scalar_one()
+        for _ in range(PAGES):
+            started = perf_counter()
+            page = review_queue.listing(session, Filter(), Sort.PRIORITY, Place(now), limit=50)
+            taken.append((perf_counter() - started) * 1000)
+            assert len(page.reviews) == 50
+        session.rollback()
+    return taken
+
+
 def percentile(taken: Sequence[float], share: float) -> float:
     ordered = sorted(taken)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
@@ -113,6 +138,7 @@ def main() -> None:
         for size in SIZES:
             for _ in range(asked.times + 1):
                 bench.round(size)
+        pages = queue(engine)
     found = {
         kind: {
             "p50 ms": percentile(taken[1:], 0.5),
@@ -123,7 +149,10 @@ def main() -> None:
     }
     for kind, row in found.items():
         print(f"{kind:22} p50 {row['p50 ms']:8.1f} ms  p99 {row['p99 ms']:8.1f} ms  {row['statements']} statements")
-    print(json.dumps(found))
+    print(
+        f"first page of {REVIEWS:,} open reviews: p50 {percentile(pages, 0.5):.1f} ms, p99 {percentile(pages, 0.99):.1f} ms"
+    )
+    print(json.dumps(found | {"queue": {"p50 ms": percentile(pages, 0.5), "p99 ms": percentile(pages, 0.99)}}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from ecif.services.merges import MEMBERS_MAX
 
 SPLIT_MAX = 1000
 """Source records that are named in one split."""
+SPLIT_ACCOUNTS_MAX = 100
+"""Accounts that leave the record that names them, in one split."""
 
 Override = StrEnum("Override", [(r.id, r.id) for r in MERGE_RULES.values() if r.lift is Lift.OVERRIDE])  # type: ignore[misc]
 Number = Annotated[str, Field(pattern="^[0-9]{12}$", examples=["100000000016"])]
@@ -58,15 +60,29 @@ class ReverseBody(_Reasoned):
     """Why a merge was wrong."""
 
 
+class NamedAccount(RecordBody):
+    """账户, by the source record that names it."""
+
+    number: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="账号")
+
+
 class SplitPreviewBody(Asked):
-    """Source records that may be another's."""
+    """Source records that may be another's, and accounts of those that stay."""
 
     source_records: list[RecordBody] = Field(min_length=1, max_length=SPLIT_MAX, description="分出的源记录")
+    accounts: list[NamedAccount] = Field(
+        [], max_length=SPLIT_ACCOUNTS_MAX, description="随之分出的, 留下的源记录的账户"
+    )
 
     @property
     def names(self) -> list[RecordName]:
         """The records by their names."""
         return [record.name for record in self.source_records]
+
+    @property
+    def given(self) -> list[tuple[RecordName, str]]:
+        """The accounts by the names of their records, and their numbers."""
+        return [(account.name, account.number) for account in self.accounts]
 
 
 class SplitBody(SplitPreviewBody, _Reasoned):

@@ -81,6 +81,8 @@ def _request(operation: Operation) -> View:
     if "source_records" in request:
         named = request["source_records"]
         request |= {"source_records": [name_view(n) for n in named[:MOVED_MAX]], "total": len(named)}
+    if "accounts" in request:  # by whose record; their numbers are nobody's business here
+        request["accounts"] = [name_view(account[:2]) for account in request["accounts"]]
     if operation.kind is Kind.MERGE:
         request["override"] = [rule for rule in operation.seen.get("", "").split(",") if rule]
     return request

@@ -79,6 +79,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-3033": ("源记录不属于该客户", "a source record is not this customer's"),
     "ECIF-3034": ("拆分须至少留下一条源记录", "a split has to leave at least one source record"),
     "ECIF-3035": ("源记录过多, 不能一次处理", "the customers have too many source records for one operation"),
+    "ECIF-3036": (
+        "账户不属于留下的源记录, 或账号被掩码",
+        "an account of no record that stays, or its number is hidden",
+    ),
     "ECIF-3040": ("须先撤销其后的操作", "later operations have to be undone first"),
     "ECIF-3041": ("不是有效的合并, 不能撤销", "not a merge that stands: it can't be undone"),
     "ECIF-3042": ("与其他人工裁决矛盾, 须先撤回", "other judgements say the opposite: withdraw them first"),

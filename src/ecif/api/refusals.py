@@ -12,6 +12,7 @@ from ecif.api.invalid import finding
 from ecif.api.merge_views import finding_view, name_view
 from ecif.api.problems import Problem, problem_of
 from ecif.domain.existence import Existence
+from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.answers import IdempotencyConflict
 from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound, MakerIsChecker
 from ecif.services.customers import CustomerNotFound
@@ -69,6 +70,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     NothingToMerge: ("ECIF-3031", 409),
     SurvivorNotMember: ("ECIF-3032", 422),
     NotOfCustomer: ("ECIF-3033", 422),
+    AccountNotOfCustomer: ("ECIF-3036", 422),
     NothingStays: ("ECIF-3034", 422),
     TooManyToMove: ("ECIF-3035", 422),
     ReverseBlocked: ("ECIF-3040", 409),

@@ -102,7 +102,7 @@ def preview_split(request: Request, no: CustomerNo, body: SplitPreviewBody, who:
     """拆分预览 What it would do to take source records from a customer. Nothing is changed."""
 
     def work(session: Session, context: Context) -> tuple[Preview, Mapping[str, Any]]:
-        preview = merges.preview_split(session, context, no, body.names)
+        preview = merges.preview_split(session, context, no, body.names, body.given)
         return preview, {"members": heads(live_numbers(session, [no]))}
 
     return _tried(request, who, seen, work)
@@ -115,8 +115,9 @@ def ask_split(no: CustomerNo, body: SplitBody, edge: EdgeIn) -> Response:
 
     def work(session: Session, context: Context) -> Answer:
         operation = merges.ask_split(
-            session, context, no, body.names, reason=body.reason, evidence=body.evidence or "", expected=expected
-        )
+            session, context, no, body.names, body.given,
+            reason=body.reason, evidence=body.evidence or "", expected=expected,
+        )  # fmt: skip
         return asked(operation, members=heads(live_numbers(session, [no])))
 
     return edge.run(body, work)
