@@ -34,13 +34,17 @@ from ecif.api.tokens import EVERY, HOURS_MAX, SCOPES, SUBJECT_LENGTH_MAX, Verifi
 from ecif.db import DatabaseError, bound_time, open_database, run_transaction, transaction
 from ecif.domain.days import bank_day
 from ecif.domain.events import EventType
+from ecif.domain.judgements import Verdict
+from ecif.domain.merge_policy import OVERRIDABLE
+from ecif.domain.records import RecordName
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
-from ecif.services import answers, derivation, documents_life
+from ecif.services import answers, derivation, documents_life, merges, operations
 from ecif.services import customers as reads
-from ecif.services.context import Context, KeyDigests
+from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.exports import live_links
 from ecif.services.loads import list_rejects
+from ecif.services.operations import Kind, Status
 from ecif.services.rebuild import rebuild as rebuild_all
 from ecif.settings import Settings, SettingsError, local_secret
 
@@ -66,6 +70,7 @@ BATCH = 500
 """What a daily job does in one transaction."""
 FIRST_DAY = date(1900, 1, 1)
 Done = TypeVar("Done", int, Counter[EventType])
+Answered = TypeVar("Answered")
 
 EVERYTHING = (derivation.DIGEST_KEY, derivation.POLICIES)
 UNLIKE = {
@@ -350,6 +355,173 @@ def _load_demo(runtime: Runtime, records: int, seed: int) -> None:
     unfinished.touch()
     terminal.print_reports(*_load_files(runtime, {system: folder / f"{system}.csv" for system in System}))
     unfinished.unlink()
+
+
+By = Annotated[str, typer.Option("--by", metavar="PERSON", help="经办人或复核人 who asks, or who decides")]
+Reason = Annotated[str, typer.Option(help="原因 why")]
+Evidence = Annotated[str, typer.Option(help="证明材料编号 where the proof is kept")]
+Preview = Annotated[bool, typer.Option("--preview", help="只预览 only show what it would do")]
+PERSON_LENGTH_MAX, REASON_LENGTH_MAX, EVIDENCE_LENGTH_MAX = 64, 500, 200
+
+
+def _asks(by: str, reason: str, evidence: str = "") -> None:
+    """Who asks for something has to say who he is and why."""
+    if not (is_subject(by) and len(by) <= PERSON_LENGTH_MAX):
+        _wrong_use("--by: 请注明经办人 say who you are")
+    if not reason.strip() or len(reason) > REASON_LENGTH_MAX or len(evidence) > EVIDENCE_LENGTH_MAX:
+        _wrong_use(
+            f"--reason: 请注明原因, 最多 {REASON_LENGTH_MAX} 字; --evidence 最多 {EVIDENCE_LENGTH_MAX} 字 say why, in at most"
+            f" {REASON_LENGTH_MAX} characters, and {EVIDENCE_LENGTH_MAX} of evidence"
+        )
+
+
+def _wrong_use(sentence: str) -> NoReturn:
+    terminal.complain(sentence)
+    raise typer.Exit(2)
+
+
+def _named(text: str) -> RecordName:
+    """A source record, as ``core:10000000001`` names it."""
+    system, colon, key = text.partition(":")
+    if not (system and colon and key):
+        _wrong_use("源记录应写为 source records are written as system:key")
+    return system, key
+
+
+@contextmanager
+def _steward(by: str = "") -> Iterator[Callable[[Callable[[Session, Context], Answered]], Answered]]:
+    """Gives a function that carries work out for a person; what a service refuses is told in the words of the API."""
+    from ecif.api.refusals import REFUSALS, refusal  # not for every verb
+
+    with _runtime(fits=EVERYTHING) as runtime:
+
+        def run(work: Callable[[Session, Context], Answered]) -> Answered:
+            context = Context(datetime.now(UTC), "cli", runtime.digests, Call("cli", by))
+            return run_transaction(runtime.engine, lambda session: work(session, context))
+
+        try:
+            yield run
+        except tuple(REFUSALS) as error:
+            terminal.complain_of(refusal(error).body)
+            raise typer.Exit(1) from None
+
+
+@app.command()
+def merge(
+    members: Annotated[list[str], typer.Argument(metavar="NO NO ...")],
+    survivor: Annotated[
+        str, typer.Option(metavar="NO", help="存续客户号 the number that stays; by rule unless given")
+    ] = "",
+    by: By = "",
+    reason: Reason = "",
+    evidence: Evidence = "",
+    override: Annotated[list[str] | None, typer.Option(metavar="RULE", help="越过的规则 rules to set aside")] = None,
+    preview: Preview = False,
+) -> None:
+    """合并客户 Ask for a merge of customers, which another person approves; or preview it."""
+    if not 2 <= len(members) <= merges.MEMBERS_MAX:
+        _wrong_use(f"请给出 2–{merges.MEMBERS_MAX} 个客户号 give 2 to {merges.MEMBERS_MAX} customer numbers")
+    if set(override or ()) - set(OVERRIDABLE):
+        _wrong_use(f"--override: 可用 known: {', '.join(OVERRIDABLE)}")
+    if preview:
+        with _steward(by) as run:
+            terminal.print_preview(run(lambda s, c: merges.preview_merge(s, c, members, survivor)))
+        return
+    _asks(by, reason, evidence)
+    with _steward(by) as run:
+        given: dict[str, Any] = {"reason": reason, "evidence": evidence, "override": override or ()}
+        terminal.print_operation(run(lambda s, c: merges.ask_merge(s, c, members, survivor, **given)))
+
+
+@app.command()
+def split(
+    no: Annotated[str, typer.Argument(metavar="NO")],
+    record: Annotated[
+        list[str], typer.Option(metavar="SYSTEM:KEY", help="分出的源记录 a record that leaves, repeatable")
+    ],
+    by: By = "",
+    reason: Reason = "",
+    evidence: Evidence = "",
+    preview: Preview = False,
+) -> None:
+    """拆分客户 Ask for source records to leave for a number of their own (多人一证); or preview it."""
+    names = [_named(text) for text in record]
+    if preview:
+        with _steward(by) as run:
+            terminal.print_preview(run(lambda s, c: merges.preview_split(s, c, no, names)))
+        return
+    _asks(by, reason, evidence)
+    with _steward(by) as run:
+        asked = run(lambda s, c: merges.ask_split(s, c, no, names, reason=reason, evidence=evidence))
+        terminal.print_operation(asked)
+
+
+@app.command()
+def undo(
+    merge: Annotated[int, typer.Argument(metavar="OPERATION", min=1)],
+    by: By = "",
+    reason: Reason = "",
+    evidence: Evidence = "",
+    preview: Preview = False,
+) -> None:
+    """撤销合并 Ask for the undo of a merge; or preview it, with all that was done under the number since."""
+    if preview:
+        with _steward(by) as run:
+            terminal.print_preview(*run(lambda s, c: merges.preview_reverse(s, c, merge)))
+        return
+    _asks(by, reason, evidence)
+    with _steward(by) as run:
+        asked = run(lambda s, c: merges.ask_reverse(s, c, merge, reason=reason, evidence=evidence))
+        terminal.print_operation(asked)
+
+
+@app.command()
+def judge(
+    one: Annotated[str, typer.Argument(metavar="SYSTEM:KEY")],
+    other: Annotated[str, typer.Argument(metavar="SYSTEM:KEY")],
+    verdict: Annotated[Verdict, typer.Argument()],
+    by: By = "",
+    reason: Reason = "",
+) -> None:
+    """人工裁决 Say of two source records that they are one party's or not, or take it back."""
+    names = _named(one), _named(other)
+    _asks(by, reason)
+    with _steward(by) as run:
+        asked = run(lambda s, c: merges.judge(s, c, *names, verdict, reason=reason))
+        if asked:
+            terminal.print_operation(asked)
+        else:
+            terminal.out.print(f"裁决已生效 the judgement holds: {one} {other} {verdict}")
+
+
+@app.command("operations")
+def list_operations(
+    status: Annotated[Status | None, typer.Option(help="操作状态")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="操作种类")] = None,
+    customer: Annotated[str, typer.Option(metavar="NO", help="客户号 also one that was merged")] = "",
+    after: Annotated[int, typer.Option(min=0, help="from the one after this on")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many are shown")] = 50,
+) -> None:
+    """归并操作 List merges, splits, undoes and judgements that were asked for, oldest first."""
+    with _runtime() as runtime, transaction(runtime.engine) as session:
+        found = operations.listing(
+            session, status=status or "", kind=kind or "", customer_no=customer, after=after, limit=limit
+        )
+    terminal.print_operations(found)
+
+
+@app.command()
+def approve(
+    operation: Annotated[int, typer.Argument(metavar="OPERATION", min=1)],
+    by: By = "",
+    note: Annotated[str, typer.Option(help="复核意见")] = "",
+    reject: Annotated[bool, typer.Option("--reject", help="拒绝 turn it down instead")] = False,
+) -> None:
+    """复核 Carry out what another person asked for, or turn it down."""
+    _asks(by, note or "-")
+    decide = merges.reject if reject else merges.approve
+    with _steward(by) as run:
+        terminal.print_operation(run(lambda s, c: decide(s, c, operation, note=note)))
 
 
 if __name__ == "__main__":

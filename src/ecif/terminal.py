@@ -16,10 +16,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from ecif.adapters.sources import LoadReport
+from ecif.api.merge_views import preview_view, since_view
 from ecif.api.views import customer_view
 from ecif.domain.events import EventType
 from ecif.services.customers import Golden
 from ecif.services.ingest import Fate
+from ecif.services.merges import Preview, Since
+from ecif.services.operations import Operation, Status
 
 # No markup: a file name or an argument may hold brackets.
 out = Console(highlight=False, markup=False)
@@ -31,6 +34,17 @@ REJECT_COLUMNS = ("system", "file_name", "line", "code", "field", "message_zh", 
 def complain(sentence: object) -> None:
     """Tells an error."""
     err.print(f"错误 error: {sentence}", style="red", soft_wrap=True)
+
+
+def complain_of(problem: Mapping[str, Any]) -> None:
+    """Tells what was refused, as the API would: the reason, and what it says beside."""
+    beside = [problem["detail"]] if "detail" in problem else []
+    beside += [f"{f['message_zh']} {f['message_en']}" for f in problem.get("findings", ())]
+    beside += [f"{r['system']}:{r['key']}" for r in problem.get("source_records", ())]
+    beside += [str(value) for name in ("changed", "later") for value in problem.get(name, ())]
+    beside += [str(problem[name]) for name in ("decided", "current_version") if name in problem]
+    told = f"{problem['code']} {problem['message_zh']} {problem['message_en']}"
+    complain(f"{told}: {'; '.join(beside)}" if beside else told)
 
 
 @contextmanager
@@ -83,6 +97,82 @@ def print_customer(golden: Golden, sources: Iterable[Any]) -> None:
     for row in sources:
         table.add_row(row.system, row.key, row.rule, f"{row.business_time:%Y-%m-%d %H:%M}")
     out.print(table)
+
+
+def print_operation(operation: Operation) -> None:
+    """What was asked for or decided, and what is to be done next."""
+    out.print(
+        f"操作 operation {operation.id}: {operation.kind} {operation.status}, 客户号 customer {operation.customer_no}"
+    )
+    if operation.status is Status.PENDING:
+        out.print(f"须由另一人复核 another person has to decide: ecif approve {operation.id} --by …")
+    if operation.outcome:
+        _print_numbers(operation.outcome)
+
+
+def _print_numbers(outcome: Mapping[str, Any]) -> None:
+    named = (("retired", "合并 retired"), ("resurrected", "恢复 resurrected"), ("created", "新建 created"))
+    told = [f"{what} {' '.join(outcome[part])}" for part, what in named if outcome[part]]
+    out.print(f"存续 survivor {outcome['survivor']}" + "".join(f"; {text}" for text in told))
+
+
+def print_operations(rows: Iterable[Operation]) -> None:
+    """Operations, oldest first."""
+    table = Table("号", "种类", "状态", "客户号", "经办", "复核", "时间", title="归并操作 Operations")
+    for o in rows:
+        made = f"{o.made_at:%Y-%m-%d %H:%M}"
+        table.add_row(str(o.id), o.kind, o.status, o.customer_no, o.maker, o.checker or "", made)
+    out.print(table)
+
+
+def print_preview(preview: Preview, since: Since | None = None) -> None:
+    """What an operation would do, masked: every field before and after, what moves, what blocks it."""
+    view = preview_view(preview)
+    _print_numbers(view)
+    table = Table("字段 field", "之前 before", "之后 after", "来源 source", "未取 lost", title="预览 Preview")
+    for row in view["fields"]:
+        cells = [_cell(row["before"]), _cell(row["after"]), _sources(row["after"]), _lost(row["after"])]
+        table.add_row(row["field"], *cells)
+    out.print(table)
+    _print_moves(view)
+    for level, what in (("blockers", "阻止 blocked"), ("warnings", "注意 look at")):
+        for finding in view[level]:
+            out.print(f"{what}: {finding['rule']} {finding['message_zh']} {finding['message_en']}", soft_wrap=True)
+    if since:
+        _print_since(since_view(since))
+
+
+def _cell(told: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(f"{one['customer_no']} {one['value']}" for one in told)
+
+
+def _sources(told: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(f"{one['system']}:{one['key']}" for one in told if "system" in one)
+
+
+def _lost(told: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"{lost['value']} {lost['system']} {lost['reason']}" for one in told for lost in one.get("lost", ())
+    )
+
+
+def _print_moves(view: Mapping[str, Any]) -> None:
+    moved = view["moved"]
+    out.print(f"源记录转移 records that move {moved['total']:,}")
+    for record in moved["items"]:
+        out.print(f"  {record['system']}:{record['key']} {record['from']} → {record['to']}")
+    for held in view["holdings"]:
+        out.print(f"{held['kind']} 转移 move {held['moves']['total']:,}")
+
+
+def _print_since(view: Mapping[str, Any]) -> None:
+    """What was done under a merged number since."""
+    for part, those in view.items():
+        out.print(f"合并后 since the merge: {part} {len(those['items']):,}{'+' if those['more'] else ''}")
+    for record in view["arrived"]["items"]:
+        out.print(f"  {record['system']}:{record['key']} → {record['to']}")
+    for event in view["events"]["items"]:
+        out.print(f"  {event['occurred_at']:%Y-%m-%d %H:%M:%S} {event['type']} {event['action'] or ''}".rstrip())
 
 
 def print_rejects(rows: Iterable[Any]) -> None:

@@ -11,7 +11,7 @@ from ecif.api.bodies import Line, Name
 from ecif.api.invalid import unfit
 from ecif.api.parameters import Asked
 from ecif.domain.judgements import Verdict
-from ecif.domain.merge_policy import MERGE_RULES, Lift
+from ecif.domain.merge_policy import OVERRIDABLE
 from ecif.domain.records import RecordName
 from ecif.services.merges import MEMBERS_MAX
 
@@ -20,7 +20,7 @@ SPLIT_MAX = 1000
 SPLIT_ACCOUNTS_MAX = 100
 """Accounts that leave the record that names them, in one split."""
 
-Override = StrEnum("Override", [(r.id, r.id) for r in MERGE_RULES.values() if r.lift is Lift.OVERRIDE])  # type: ignore[misc]
+Override = StrEnum("Override", [(rule, rule) for rule in OVERRIDABLE])  # type: ignore[misc]
 Number = Annotated[str, Field(pattern="^[0-9]{12}$", examples=["100000000016"])]
 System = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$", examples=["core"])]
 Key = Annotated[str, Field(min_length=1, max_length=64, pattern="^[^\\x00-\\x1f\\x7f]+$", examples=["10000000001"])]

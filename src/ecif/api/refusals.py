@@ -149,9 +149,14 @@ def _more(error: Exception) -> dict[str, Any]:
     return SAYS[type(error)](error) if type(error) in SAYS else {}
 
 
-def _refusal(error: Exception, request: Request) -> Problem:
+def refusal(error: Exception) -> Problem:
+    """What is answered to an error of the table."""
     code, status = REFUSALS[type(error)]
     return Problem.of(code, status, **_more(error))
+
+
+def _refusal(error: Exception, request: Request) -> Problem:
+    return refusal(error)
 
 
 for _error in REFUSALS:

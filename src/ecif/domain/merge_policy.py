@@ -61,6 +61,9 @@ MERGE_RULES: Mapping[str, MergeRule] = {
 }  # fmt: skip
 """By rule id, in the order in which they are told."""
 
+OVERRIDABLE = tuple(rule.id for rule in MERGE_RULES.values() if rule.lift is Lift.OVERRIDE)
+"""Rules that a steward may take upon himself to set aside."""
+
 CARDS_MAX = 4
 """Debit cards that one customer may hold (银发〔2019〕85号: 同一客户借记卡原则上不超过 4 张)."""
 

@@ -32,11 +32,13 @@ _REVERSED = "UPDATE operation SET status = 'REVERSED', reversed_at = %(now)b WHE
 _RECORDS = "SELECT record_id, customer_no FROM operation_record WHERE operation_id = %(id)b"
 _LIST = (
     "SELECT * FROM operation WHERE (%(status)b = '' OR status = %(status)b) AND (%(kind)b = '' OR kind = %(kind)b)"
-    " AND (%(customer_no)b = '' OR customer_no = ANY(%(numbers)b::text[])) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
+    " AND (%(customer_no)b = '' OR id = ANY(%(ids)b::bigint[])) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
 )
-_NUMBERS = (
-    "WITH one AS (SELECT coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b)"
-    " SELECT customer_no FROM party WHERE customer_no = (SELECT live FROM one) OR merged_into = (SELECT live FROM one)"
+_OF_CUSTOMER = (
+    "WITH one AS (SELECT coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b), nos AS"
+    " (SELECT customer_no FROM party WHERE customer_no = (SELECT live FROM one) OR merged_into = (SELECT live FROM one))"
+    " SELECT o.id FROM nos JOIN operation o USING (customer_no) UNION SELECT r.operation_id FROM nos"
+    " JOIN link l USING (customer_no) JOIN operation_record r ON r.record_id = l.record_id"
 )
 _COLUMNS = (
     "kind", "status", "customer_no", "request", "seen", "fingerprint", "reason", "evidence", "maker", "caller", "channel",
@@ -230,9 +232,7 @@ def get(session: Session, operation_id: int) -> Operation:
 def listing(
     session: Session, *, status: str = "", kind: str = "", customer_no: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Operation]:
-    """Operations, oldest first; of a customer under each of his numbers."""
-    numbers = [row.customer_no for row in query(session, _NUMBERS, no=customer_no)] if customer_no else []
-    rows = query(
-        session, _LIST, status=status, kind=kind, customer_no=customer_no, numbers=numbers, after=after, limit=limit
-    )
+    """Operations, oldest first; of a customer those under each of his numbers, and those that moved a record of his."""
+    ids = [row.id for row in query(session, _OF_CUSTOMER, no=customer_no)] if customer_no else []
+    rows = query(session, _LIST, status=status, kind=kind, customer_no=customer_no, ids=ids, after=after, limit=limit)
     return [_operation(row) for row in rows]
