@@ -37,7 +37,7 @@ _PAIRS = (
 _KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR KEY SHARE"
 _STAKES = (
     "WITH held AS (SELECT l.customer_no, count(*) AS accounts, count(*) FILTER (WHERE r.system = 'loan') AS loans"
-    "  FROM link l JOIN account a ON a.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
+    "  FROM link l JOIN account a ON a.owner_id = l.record_id JOIN source_record r ON r.id = a.record_id"
     "  WHERE l.customer_no = ANY(%(los)b::text[] || %(his)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
     "  GROUP BY 1)"
     " SELECT q.lo, q.hi, a.accounts, a.loans, b.accounts AS other_accounts, b.loans AS other_loans,"
