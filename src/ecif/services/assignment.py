@@ -25,11 +25,13 @@ from ecif.services.rows import insert_rows, query, send, update_rows
 
 JUDGED_RULE = "JUDGED"
 """The rule of a record that a steward judged to be one with another of its party; its link is MANUAL."""
+JUDGED_OTHER_RULE = "JUDGED-OTHER"
+"""The rule of a pair that a steward judged not to be one."""
 RULE_OF_TIER = {rule.tier: rule.id for rule in RULES} | {JUDGED_TIER: JUDGED_RULE}
 TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
 JUDGED = {
     Verdict.SAME: Decision(Outcome.AUTO, "M0", JUDGED_RULE, JUDGED_TIER, ()),
-    Verdict.NOT_SAME: Decision(Outcome.SEPARATE, "N3", "JUDGED-OTHER", 0, ()),
+    Verdict.NOT_SAME: Decision(Outcome.SEPARATE, "N3", JUDGED_OTHER_RULE, 0, ()),
 }
 """The decision on a pair that was judged: it beats whatever the rules say."""
 HELD = "HELD"
@@ -225,16 +227,21 @@ def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> 
 
 
 def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Features], group: Group) -> None:
-    """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back."""
+    """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back.
+
+    A pair that a person told apart is held too where the rules would make it one, so that the group is decided as a whole;
+    nobody is asked about it.
+    """
     home = {r: no for no, members in assignment.members.items() for r in members}
     rows, decided = [], group.settled()
     for (lo, hi), decision in group.decisions.items():
-        if decided(lo, hi):
+        told = group.judged.get((lo, hi)) == Verdict.NOT_SAME
+        if decided(lo, hi) and not told:
             continue
         held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
-        review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work)
+        review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work) and not told
         if held or review:
-            rows.append(pair_row(lo, hi, decision, held=held))
+            rows.append(pair_row(lo, hi, JUDGED[Verdict.NOT_SAME] if told else decision, held=held))
     old = [r for r in work if r in group.home]
     if old:
         send(session, _DROP_PAIRS, ids=old)

@@ -419,7 +419,7 @@ def _reverse(
 ) -> Regrouped:
     assert merge.outcome is not None
     survivor, retired = merge.outcome["survivor"], merge.outcome["retired"]
-    said = undoing(members, held, survivor, _anchors(session, [survivor, *retired]))
+    said = undoing(session, context, members, held, survivor, _anchors(session, [survivor, *retired]))
     regrouped = _apply(session, context, members, said, "", operation)
     if set(retired) - set(regrouped.resurrected):  # never half of it
         raise ReverseBlocked([])
