@@ -250,3 +250,13 @@ def test_an_undo_leads_nobody_to_a_third(engine: Engine, digests: KeyDigests) ->
     stewards.reverse(stewards.merge("core:0", "card:1"))
     assert golden(engine) == before[0]
     assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == before[1] - 1
+
+
+def test_an_undo_brings_back_the_number_that_was_merged_not_one_merged_before(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"))
+    stewards.merge("core:2", "loan:3", survivor="loan:3")
+    before = golden(engine), stewards.no("loan:3")
+    stewards.reverse(stewards.merge("core:1", "loan:3", survivor="core:1"))
+    assert (golden(engine), stewards.no("loan:3")) == before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -114,10 +114,15 @@ def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
 
 
 def assign(
-    session: Session, group: Group, clusters: list[list[int]], features: Mapping[int, Features], preferred: str = ""
+    session: Session,
+    group: Group,
+    clusters: list[list[int]],
+    features: Mapping[int, Features],
+    preferred: Collection[str] = (),
 ) -> Assignment:
     """A number for each cluster: that of the record for which it was issued; of several, the survivor; else a new one.
 
+    Of several live numbers, or of several retired ones, one that is ``preferred`` comes first.
     A retired number lives again when its record has left those of its survivor, or follows it to another number.
     """
     assignment = Assignment(parties=dict(group.parties))
@@ -128,7 +133,7 @@ def assign(
         if not anchored:
             homeless.append(members)
             continue
-        survivor = min(anchored, key=lambda p: (p.customer_no != preferred, *_precedence(p, group, features)))
+        survivor = min(anchored, key=lambda p: _precedence(p, group, features, preferred))
         assignment.members[survivor.customer_no] = members
         losers = (p for p in anchored if p is not survivor and p.merged_into != survivor.customer_no)
         assignment.merged.update((p.customer_no, survivor.customer_no) for p in losers)
@@ -142,11 +147,13 @@ def assign(
     return assignment
 
 
-def _precedence(party: PartyRow, group: Group, features: Mapping[int, Features]) -> tuple[bool, bool, str]:
-    """The survivor of a merge: a live number before a retired one, a customer with a checked identity number before one
-    without, then the older number."""
+def _precedence(
+    party: PartyRow, group: Group, features: Mapping[int, Features], preferred: Collection[str]
+) -> tuple[bool, bool, bool, str]:
+    """The survivor of a merge: a live number before a retired one, one that is preferred, a customer with a checked identity
+    number before one without, then the older number."""
     strong = any(features[r].strong for r, no in group.home.items() if no == party.customer_no and r in features)
-    return (party.merged_into is not None, not strong, party.customer_no)
+    return (party.merged_into is not None, party.customer_no not in preferred, not strong, party.customer_no)
 
 
 def _issue(

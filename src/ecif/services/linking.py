@@ -77,14 +77,18 @@ _TIES = " UNION ".join(
 
 
 def relink(
-    session: Session, context: Context, dirty: Mapping[int, Features], left: Iterable[Key], survivor: str = ""
+    session: Session,
+    context: Context,
+    dirty: Mapping[int, Features],
+    left: Iterable[Key],
+    preferred: Collection[str] = (),
 ) -> Assignment:
     """Decides again for new and changed records and for all whom their change concerns, and stores the result.
 
     Args:
         dirty: features of the new and changed records; their keys are stored and claimed already.
         left: keys that changed records no longer have.
-        survivor: the number that stays if it is merged with others, whichever would otherwise.
+        preferred: numbers that stay, or live again, before others of the same records.
     """
     found = Search(context, dict(dirty))
     work = dict(dirty)
@@ -95,7 +99,7 @@ def relink(
     decisions = _decide(session, context, found, found.pairs(work))
     group = _lock(session, found, work, decisions)
     clusters = _clusters(session, context, found, work, group)
-    assignment = assign(session, group, clusters, found.features, survivor)
+    assignment = assign(session, group, clusters, found.features, preferred)
     store_links(session, context, assignment, group)
     store_pairs(session, assignment, work, group)
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}

@@ -240,14 +240,14 @@ def apply(
     *,
     reason: str,
     person: str,
-    survivor: str = "",
+    preferred: Collection[str] = (),
     operation_id: int | None = None,
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
     write(session, context, said, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
-    return follow(session, context, {}, dirty, (), Result(), survivor)
+    return follow(session, context, {}, dirty, (), Result(), preferred)
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:
