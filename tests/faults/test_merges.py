@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections import Counter
@@ -34,7 +35,7 @@ from ecif.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-THREADS, CUSTOMERS, SECONDS = 32, 50, 60
+THREADS, CUSTOMERS, SECONDS = 32, 50, int(os.environ.get("ECIF_CROWD_SECONDS", "60"))
 REFUSALS = (
     merges.MergeBlocked, merges.NothingToMerge, merges.NotOfCustomer, merges.NothingStays, merges.NotReversible,
     merges.ReverseBlocked, merges.OperationStale, merges.JudgementContradicts, OperationDecided, regrouping.NumberRetired,

@@ -17,9 +17,13 @@ from ecif.matching.features import Features, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.models import SharedValue
 from ecif.services.context import Context
+from ecif.services.lane import TAKEN, lane
 from ecif.services.rows import Reads, insert_rows, query, send
 
-_CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
+_CLAIM = (
+    " SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
+    f" WHERE {TAKEN}"
+)
 _BLOCKS = (
     "SELECT q.n, k.record_id, k.kind FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
     " CROSS JOIN LATERAL (SELECT record_id, kind FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
@@ -34,7 +38,7 @@ OVERFLOW = 1000
 
 def claim(session: Session, digests: Iterable[UUID]) -> None:
     """Locks keys until the end of the transaction, in one order for everybody, so that claims never deadlock."""
-    send(session, _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
+    send(session, lane(session) + _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
 
 
 def load_known(session: Session, ids: Collection[int], known: dict[int, Features], *, keep: bool = False) -> None:

@@ -30,7 +30,10 @@ _DECIDE = (
     "UPDATE operation SET status = %(status)b, checker = %(checker)b, note = %(note)b, decided_at = %(now)b,"
     " outcome = %(outcome)b WHERE id = %(id)b"
 )
-_OUTDATE = "UPDATE operation SET status = 'REJECTED', note = %(note)b, decided_at = %(now)b WHERE id = %(id)b AND status = 'PENDING'"
+_OUTDATE = (
+    "UPDATE operation SET status = 'REJECTED', note = %(note)b, decided_at = %(now)b"
+    " WHERE id = %(id)b AND status = 'PENDING'"
+)
 OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
 """The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
 _REVERSED = "UPDATE operation SET status = 'REVERSED', reversed_at = %(now)b WHERE id = %(id)b"

@@ -23,6 +23,7 @@ from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
 from ecif.services.judgements import Pair, pair, settled, standing, write
+from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
 from ecif.services.rows import query, send
 
@@ -30,8 +31,9 @@ RECORDS_MAX = 2000
 """Records that one operation may touch."""
 
 _LOCK = (
-    "SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
-    " WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR UPDATE"
+    " SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
+    " WHERE customer_no = ANY(%(nos)b::text[])"
+    f" AND {TAKEN} ORDER BY customer_no FOR UPDATE"
 )
 _MEMBERS = (
     "SELECT customer_no, record_id FROM link WHERE customer_no = ANY(%(nos)b::text[]) AND ended_at IS NULL"
@@ -127,7 +129,7 @@ def lock(session: Session, nos: Collection[str]) -> Members:
         NumberRetired: one was merged meanwhile.
         TooManyToMove: they have more than :data:`RECORDS_MAX` records.
     """
-    rows = query(session, _LOCK, nos=list(nos))
+    rows = query(session, lane(session) + _LOCK, nos=list(nos))
     missing = set(nos) - {row.customer_no for row in rows}
     if missing:
         raise CustomerNotFound(min(missing))
