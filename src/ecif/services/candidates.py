@@ -101,8 +101,17 @@ def search(
 
 def search_again(session: Session, context: Context, found: Search, holders: Mapping[int, Features]) -> None:
     """Fills ``found`` for records that became dirty by others. Nothing is counted: their own keys are what they were."""
-    _look(session, found, holders, (), keep=True)
-    shared_values(session, context, match_keys_of(holders.values()), found.shared)
+    search_judged(session, context, found, holders, keep=True)
+
+
+def search_judged(
+    session: Session, context: Context, found: Search, judged: Mapping[int, Features], *, keep: bool = False
+) -> None:
+    """Fills ``found`` for records that say what they said. Nothing is counted, for their keys are not claimed: a count could
+    be stored that somebody else has made anew meanwhile.
+    """
+    _look(session, found, judged, (), keep=keep)
+    shared_values(session, context, match_keys_of(judged.values()), found.shared)
 
 
 def _look(

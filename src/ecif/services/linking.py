@@ -39,6 +39,7 @@ from ecif.services.candidates import (
     match_keys_of,
     search,
     search_again,
+    search_judged,
     shared_values,
     strong_keys_of,
 )
@@ -82,6 +83,8 @@ def relink(
     dirty: Mapping[int, Features],
     left: Iterable[Key],
     preferred: Collection[str] = (),
+    *,
+    written: bool = True,
 ) -> Assignment:
     """Decides again for new and changed records and for all whom their change concerns, and stores the result.
 
@@ -89,10 +92,14 @@ def relink(
         dirty: features of the new and changed records; their keys are stored and claimed already.
         left: keys that changed records no longer have.
         preferred: numbers that stay, or live again, before others of the same records.
+        written: whether it is the records that have changed, and not only what was judged of them.
     """
     found = Search(context, dict(dirty))
     work = dict(dirty)
-    concerned = {i: found.features[i] for i in search(session, context, found, dirty, left) if i not in dirty}
+    if not written:
+        search_judged(session, context, found, dirty)
+    holders = search(session, context, found, dirty, left) if written else ()
+    concerned = {i: found.features[i] for i in holders if i not in dirty}
     if concerned:
         work |= concerned
         search_again(session, context, found, concerned)
