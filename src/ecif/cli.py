@@ -37,15 +37,17 @@ from ecif.domain.events import EventType
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import OVERRIDABLE
 from ecif.domain.records import RecordName
+from ecif.domain.review_policy import ReviewDecision, ReviewState
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
-from ecif.services import answers, derivation, documents_life, merges, operations
+from ecif.services import answers, derivation, documents_life, merges, operations, review_decisions, review_queue
 from ecif.services import customers as reads
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.exports import live_links
 from ecif.services.loads import list_rejects
 from ecif.services.operations import Kind, Status
 from ecif.services.rebuild import rebuild as rebuild_all
+from ecif.services.review_queue import Filter, Place, Sort
 from ecif.settings import Settings, SettingsError, local_secret
 
 app = typer.Typer(
@@ -528,6 +530,41 @@ def approve(
     decide = merges.reject if reject else merges.approve
     with _steward(by) as run:
         terminal.print_operation(run(lambda s, c: decide(s, c, operation, note=note)))
+
+
+@app.command("reviews")
+def list_reviews(
+    state: Annotated[ReviewState | None, typer.Option(help="审核状态; all that are open unless given")] = None,
+    customer: Annotated[str, typer.Option(metavar="NO", help="客户号 either of the two")] = "",
+    sort: Annotated[Sort, typer.Option(help="priority: 风险 × 时长 risk × age")] = Sort.PRIORITY,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="how many are shown")] = 50,
+) -> None:
+    """疑似合并审核 List the queue of reviews, the most urgent first."""
+    now = datetime.now(UTC)
+    wanted = Filter(state=state or "", customer=customer)
+    with _steward() as run:
+        found = run(lambda s, c: review_queue.listing(s, wanted, sort, Place(now), limit=limit))
+    terminal.print_reviews(found.reviews, now)
+
+
+@app.command("review")
+def show_review(
+    review: Annotated[int, typer.Argument(min=1, max=2**63 - 1, metavar="REVIEW")],
+    decide: Annotated[ReviewDecision | None, typer.Option(help="裁决 what is decided")] = None,
+    by: By = "",
+    reason: Reason = "",
+    evidence: Evidence = "",
+) -> None:
+    """审核详情 Show a review with its evidence and history, masked; or decide it (a merge waits for another person)."""
+    if decide:
+        _asks(by, reason, evidence)
+    given: dict[str, Any] = {"reason": reason, "evidence": evidence}
+    with _steward(by) as run:
+        if decide:
+            terminal.print_decided(run(lambda s, c: review_decisions.decide(s, c, review, decide, **given)))
+        else:
+            found, entries = run(lambda s, c: (review_queue.get(s, c.digests, review), review_queue.history(s, review)))
+            terminal.print_review(found, entries, datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from rich.table import Table
 
 from ecif.adapters.sources import LoadReport
 from ecif.api.merge_views import preview_view, since_view
+from ecif.api.review_views import review_view, whole_view
 from ecif.api.views import customer_view
 from ecif.domain.events import EventType
 from ecif.services.customers import Golden
 from ecif.services.ingest import Fate
 from ecif.services.merges import Preview, Since
 from ecif.services.operations import Operation, Status
+from ecif.services.review_queue import Review
 
 # No markup: a file name or an argument may hold brackets.
 out = Console(highlight=False, markup=False)
@@ -124,6 +126,36 @@ def print_operations(rows: Iterable[Operation]) -> None:
         made = f"{o.made_at:%Y-%m-%d %H:%M}"
         table.add_row(str(o.id), o.kind, o.status, o.customer_no, o.maker, o.checker or "", made)
     out.print(table)
+
+
+def print_reviews(rows: Iterable[Any], now: datetime) -> None:
+    """The queue, in its order."""
+    table = Table(
+        "号", "种类", "状态", "客户号", "级别", "规则", "风险", "天", "认领", "结果", title="疑似合并审核 Reviews"
+    )
+    for row in rows:
+        view = review_view(row, now)
+        days = str((now - row.opened_at).days)
+        ends, held = " ".join(sorted(set(view["customers"]))), view["claimed_by"] or ""
+        cells = (view["state"], ends, row.level, row.rule, str(row.risk), days, held, row.outcome or "")
+        table.add_row(str(row.id), row.kind, *cells)
+    out.print(table)
+
+
+def print_review(review: Review, entries: Iterable[Any], now: datetime) -> None:
+    """A review with its evidence, masked, and what was done with it."""
+    out.print_json(data=whole_view(review, now, ()), ensure_ascii=False, default=str)
+    table = Table("时间", "操作", "人", "备注 text", title="审核记录 History")
+    for entry in entries:
+        table.add_row(f"{entry.made_at:%Y-%m-%d %H:%M}", entry.action, entry.person, entry.text)
+    out.print(table)
+
+
+def print_decided(row: Any) -> None:
+    """What became of a review, and what is to be done next."""
+    out.print(f"审核 review {row.id}: {row.state}" + (f" {row.outcome}" if row.outcome else ""))
+    if row.operation_id and not row.closed_at:
+        out.print(f"须由另一人复核 another person has to decide: ecif approve {row.operation_id} --by …")
 
 
 def print_preview(preview: Preview, since: Since | None = None) -> None:

@@ -97,7 +97,17 @@ def merge(api: Api, him: str) -> int:
     return int(done.json()["id"])
 
 
-def calls(no: str, merge: int) -> Iterator[tuple[str, str, Any]]:
+@pytest.fixture(scope="module")
+def review(api: Api, him: str) -> int:
+    """Whether he is somebody of another name who has his number."""
+    body = {"party_type": "PERSON", "business_time": "2026-01-01T00:00:00Z", "name": SISTER}
+    body |= {"identifiers": [{"kind": "CITIZEN_ID", "number": NUMBER}], "birth_date": "1983-03-17"}
+    other = api.ask("PUT", "/v1/source-records/loan/doubtful", json=body).json()["customer_no"]
+    (found,) = api.get("/v1/merge-reviews", params={"customer_no": other}).json()["items"]
+    return int(found["id"])
+
+
+def calls(no: str, merge: int, review: int) -> Iterator[tuple[str, str, Any]]:
     """A call of every operation of the contract, about him."""
     who = {key: SAID[key] for key in ("party_type", "name", "identifiers", "phones")}
     bodies: dict[str, Any] = {
@@ -113,10 +123,15 @@ def calls(no: str, merge: int) -> Iterator[tuple[str, str, Any]]:
         "ask_reverse": WHY,
         "preview_split": {"source_records": [CARD]},
         "ask_split": WHY | {"source_records": [CARD]},
+        "comment_review": {"text": "x"},
+        "decide_review": WHY | {"decision": "NEED_INFO"},
+        "preview_bulk": {"filter": {}, "decision": "NOT_SAME"},
+        "decide_bulk": WHY | {"filter": {}, "decision": "NOT_SAME", "seen": "0" * 24},
+        "undo_bulk": WHY,
         "judge": WHY | {"records": [CARD, {"system": "loan", "key": "0"}], "verdict": "NOT_SAME"},
     }
     named = {"{no}": no, "{request_id}": "1", "{system}": "core", "{key}": "masked", "{table}": "genders"}
-    named |= {"{merge_id}": str(merge), "{operation_id}": str(merge)}
+    named |= {"{merge_id}": str(merge), "{operation_id}": str(merge), "{review_id}": str(review), "{bulk_id}": "1"}
     queries = {
         "search_customers": f"?name={quote(NAME)}", "get_customers": f"?no={no}", "get_customer": "?provenance=true",
         "list_change_requests": "?status=APPROVED", "read_events": f"?customer_no={no}",
@@ -134,17 +149,21 @@ def calls(no: str, merge: int) -> Iterator[tuple[str, str, Any]]:
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_no_route_shows_him(api: Api, him: str, merge: int, caller: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_route_shows_him(
+    api: Api, him: str, merge: int, review: int, caller: str, caplog: pytest.LogCaptureFixture
+) -> None:
     version = {"If-Match": api.get(f"/v1/customers/{him}").headers["ETag"]}
     asked = 0
     two = api.get(f"/v1/operations/{merge}").json()["customer_no"]
-    for method, path, body in calls(him, merge):
+    for method, path, body in calls(him, merge, review):
         body = json.loads(json.dumps(body).replace("<merged>", two))
         answer = api.client.request(method, path, json=body, headers=CALLERS[caller] | version)
         assert answer.status_code < 500, (method, path, answer.text)
         hides(shown(answer))
         asked += answer.status_code < 300
-        if path.partition(":")[2].partition("?")[0].startswith("preview"):
+        if path.partition(":")[2].partition("?")[0].startswith("preview-bulk"):
+            assert answer.status_code == 200 and answer.json()["count"] >= 1, answer.text
+        elif path.partition(":")[2].partition("?")[0].startswith("preview"):
             assert answer.status_code == 200 and "***" in answer.text, answer.text
     assert asked > 27
     hides(caplog.text)

@@ -29,6 +29,7 @@ from ecif.api.routers import (
     health,
     judgements,
     maintenance,
+    merge_reviews,
     merges,
     opening,
     operations,
@@ -72,6 +73,7 @@ def create_app(engine: Engine | None, digests: KeyDigests, verifier: Verifier, *
         merges.router,
         operations.router,
         judgements.router,
+        merge_reviews.router,
     ):
         app.include_router(router)
     _document(app)

@@ -69,6 +69,14 @@ NAMESAKE = "100000000040"
 ONE_PERSON = {"members": [HIM, NAMESAKE]}
 CARD = {"source_records": [{"system": "card", "key": "0001C"}]}
 COUPLE = {"records": [{"system": "core", "key": key} for key in ("10000000001", "10000000002")]}
+DOUBTFUL = [
+    _party(name, number, business_time="2026-02-01T08:00:00Z") | {"system": system, "key": f"Q{n}{system}"}
+    for n, number in enumerate(("440399199303030014", "440399199303030030", "440399199303030057"), 1)
+    for system, name in (("core", f"何{'一二三'[n - 1]}宝"), ("card", f"吕{'一二三'[n - 1]}梅"))
+]
+NOT_SAME = {"decision": "NOT_SAME"}
+M2 = {"level": "M2", "rule": "P-ID-NAME"}
+BULK_SEEN = "5be0e58cfb48ebf8fa3f37ce"  # of reviews 2 and 3, as they are then
 EXAMPLES: dict[str, dict[str, Example]] = {
     "healthz": {"alive": Example("GET /healthz", scopes=None)},
     "readyz": {"ready": Example("GET /readyz", scopes=None)},
@@ -173,6 +181,7 @@ EXAMPLES: dict[str, dict[str, Example]] = {
             "POST /v1/source-records:batch",
             body={"records": [OTHER | {"system": "ebank", "key": "U79"}, {"system": "ebank", "key": "U80"}]},
         ),
+        "two who may be one, three times": Example("POST /v1/source-records:batch", body={"records": DOUBTFUL}),
         "none": Example("POST /v1/source-records:batch", 422, body={"records": []}),
     },
     "end_source_record": {
@@ -303,6 +312,71 @@ EXAMPLES: dict[str, dict[str, Example]] = {
     "list_judgements": {
         "of a source record": Example("GET /v1/judgements?system=core&key=10000000002"),
         "never sent": Example("GET /v1/judgements?system=core&key=404", 404),
+    },
+    "list_merge_reviews": {
+        "the most urgent": Example("GET /v1/merge-reviews?limit=2"),
+        "of a rule, oldest first": Example("GET /v1/merge-reviews?rule=P-ID-NAME&state=OPEN&sort=oldest"),
+        "no such order": Example("GET /v1/merge-reviews?sort=best", 422),
+    },
+    "get_merge_review": {
+        "with its evidence": Example("GET /v1/merge-reviews/1"),
+        "no such review": Example("GET /v1/merge-reviews/404", 404),
+    },
+    "claim_review": {
+        "claimed": Example("POST /v1/merge-reviews/1:claim", headers=COUNTER),
+        "held by another": Example("POST /v1/merge-reviews/1:claim", 409, headers=CHECKER),
+    },
+    "comment_review": {
+        "a remark": Example("POST /v1/merge-reviews/1:comment", body={"text": "已联系客户"}, headers=COUNTER),
+        "no such review": Example("POST /v1/merge-reviews/404:comment", 404, body={"text": "x"}, headers=COUNTER),
+    },
+    "release_review": {
+        "given back": Example("POST /v1/merge-reviews/1:release", headers=COUNTER),
+        "no such review": Example("POST /v1/merge-reviews/404:release", 404, headers=COUNTER),
+    },
+    "decide_review": {
+        "seen too long ago": Example(
+            "POST /v1/merge-reviews/1:decide", 412, body=NOT_SAME | REASON, headers=COUNTER | {"If-Match": '"v1"'}
+        ),
+        "not the same": Example(
+            "POST /v1/merge-reviews/1:decide", body=NOT_SAME | REASON, headers=COUNTER | {"If-Match": '"v3"'}
+        ),
+        "decided before": Example(
+            "POST /v1/merge-reviews/1:decide", 409, body=NOT_SAME | REASON, headers=COUNTER | {"If-Match": '"v4"'}
+        ),
+        "renamed, a merge waits for a second person": Example(
+            "POST /v1/merge-reviews/2:decide",
+            202,
+            body=REASON | {"decision": "RENAME", "evidence": "更名证明 2026-004"},
+            headers=COUNTER | {"If-Match": '"v1"'},
+        ),
+        "no version": Example("POST /v1/merge-reviews/3:decide", 428, body=NOT_SAME | REASON, headers=COUNTER),
+    },
+    "get_review_history": {
+        "all": Example("GET /v1/merge-reviews/1/history"),
+        "no such review": Example("GET /v1/merge-reviews/404/history", 404),
+    },
+    "preview_bulk": {
+        "of one rule": Example("POST /v1/merge-reviews:preview-bulk", body=NOT_SAME | {"filter": M2}),
+        "not in bulk": Example("POST /v1/merge-reviews:preview-bulk", 422, body={"decision": "SAME", "filter": M2}),
+    },
+    "decide_bulk": {
+        "as the preview named them": Example(
+            "POST /v1/merge-reviews:decide-bulk",
+            body=NOT_SAME | REASON | {"filter": M2, "seen": BULK_SEEN},
+            headers=COUNTER,
+        ),
+        "others than were seen": Example(
+            "POST /v1/merge-reviews:decide-bulk",
+            412,
+            body=NOT_SAME | REASON | {"filter": M2, "seen": "0" * 24},
+            headers=COUNTER,
+        ),
+    },
+    "undo_bulk": {
+        "open again": Example("POST /v1/bulk-decisions/1:undo", body=REASON, headers=COUNTER),
+        "taken back before": Example("POST /v1/bulk-decisions/1:undo", 409, body=REASON, headers=COUNTER),
+        "no such decision": Example("POST /v1/bulk-decisions/404:undo", 404, body=REASON, headers=COUNTER),
     },
 }
 """By the name of the route's function, and in each by a name of its own: the order in which they are run."""

@@ -66,6 +66,11 @@ _RULES = (
     ("derived_field", "派生字段不能写入", "derived fields can't be written"),
     ("source_owned_field", "该字段只能由源系统写入", "only the source writes this field"),
     ("not_a_member", "须为 members 之一", "one of the members is wanted"),
+    (
+        "cursor_of_another_order",
+        "游标属于另一排序, 请从第一页开始",
+        "a cursor of another order: begin with the first page",
+    ),
     ("one_record_twice", "须为两条不同的源记录", "two different source records are wanted"),
     ("etag", '应为一个 ETag, 如 "v7"', 'one ETag is wanted, such as "v7"'),
 )

@@ -233,6 +233,13 @@ class OperationsQuery(Asked):
     limit: int = Field(20, ge=1, le=100)
 
 
+class EntriesQuery(Asked):
+    """A page of what was done with a review, oldest first."""
+
+    after: int = Field(0, ge=0, lt=2**63, description="next_after of the page before")
+    limit: int = Field(50, ge=1, le=100)
+
+
 class JudgementsQuery(Asked):
     """A page of what was judged of a source record, newest first."""
 

@@ -39,6 +39,9 @@ from ecif.services.opening import OpeningIncomplete, OpeningRefused, SourceKeyTa
 from ecif.services.operations import OperationDecided, OperationNotFound
 from ecif.services.past import NothingKnown, TooManyRecords
 from ecif.services.regrouping import NumberRetired, TooManyToMove
+from ecif.services.review_bulk import BulkChanged, BulkNotFound, BulkNotUndoable, BulkTooLarge, BulkUndone
+from ecif.services.review_decisions import DecisionUnfit, ReviewChanged, ReviewClaimed, ReviewClosed, ReviewWaits
+from ecif.services.review_queue import ReviewNotFound
 from ecif.services.source_records import SourceRecordNotFound
 
 REFUSALS: dict[type[Exception], tuple[str, int]] = {
@@ -73,6 +76,17 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     ReverseBlocked: ("ECIF-3040", 409),
     NotReversible: ("ECIF-3041", 409),
     JudgementContradicts: ("ECIF-3042", 409),
+    ReviewNotFound: ("ECIF-2008", 404),
+    BulkNotFound: ("ECIF-2009", 404),
+    ReviewChanged: ("ECIF-3057", 412),
+    BulkChanged: ("ECIF-3057", 412),
+    ReviewClaimed: ("ECIF-3050", 409),
+    ReviewClosed: ("ECIF-3051", 409),
+    ReviewWaits: ("ECIF-3052", 409),
+    DecisionUnfit: ("ECIF-3053", 422),
+    BulkTooLarge: ("ECIF-3054", 422),
+    BulkUndone: ("ECIF-3055", 409),
+    BulkNotUndoable: ("ECIF-3056", 409),
 }
 
 EXISTING: dict[Existence, tuple[str, int]] = {
@@ -102,6 +116,12 @@ SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
     SurvivorNotMember: lambda e: {"errors": [finding("body.survivor", "not_a_member")]},
     NotOfCustomer: lambda e: {"source_records": [name_view(name) for name in e.records]},
     ReverseBlocked: lambda e: {"later": list(e.later)},
+    ReviewChanged: lambda e: {"current_version": e.version, "state": e.state},
+    ReviewClaimed: lambda e: {"claimed_by": e.by, "claimed_at": e.since.isoformat()},
+    ReviewClosed: lambda e: {"outcome": e.outcome},
+    ReviewWaits: lambda e: {"operation": e.operation},
+    DecisionUnfit: lambda e: {"allowed": [d.value for d in e.allowed]},
+    BulkNotUndoable: lambda e: {"customers": list(e.customers)},
 }
 """What a problem says beside its code, of those that need one expression."""
 

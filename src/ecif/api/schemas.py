@@ -623,6 +623,147 @@ class ReversePreview(_Preview):
     since: Since
 
 
+class MergeReview(TypedDict):
+    """疑似合并审核 A line of the queue."""
+
+    id: int
+    kind: str
+    state: str
+    customers: list[No]
+    level: Annotated[str, Field(description="证据级别 of the strongest pair")]
+    rule: str
+    policy_version: Annotated[str, Field(description="规则版本")]
+    risk: int
+    priority: Annotated[int | None, Field(description="risk × age in seconds; null once closed")]
+    version: int
+    claimed_by: str | None
+    claimed_at: Moment | None
+    opened_at: Moment
+    closed_at: Moment | None
+    outcome: str | None
+    operation: Annotated[int | None, Field(description="the merge that was asked for")]
+
+
+class MergeReviewPage(TypedDict):
+    """A page of the queue."""
+
+    items: list[MergeReview]
+    next_after: Next
+
+
+class EvidenceItem(TypedDict):
+    """比对项: how two values of a field compare, why, and what it counts for."""
+
+    field: str
+    level: str
+    reason: str
+    points: float
+
+
+class EvidencePair(TypedDict):
+    """疑似对: two source records, and what agrees and conflicts between them."""
+
+    source_records: list[_Part]
+    level: str
+    rule: str
+    meaning: str
+    score: int
+    held: Annotated[bool, Field(description="one by the rule, but held apart by something else")]
+    agrees: list[EvidenceItem]
+    conflicts: list[EvidenceItem]
+    missing: list[str]
+
+
+class ReviewRisk(TypedDict):
+    """风险项"""
+
+    rule: str
+    points: int
+    message_zh: str
+    message_en: str
+
+
+class NameBearers(TypedDict):
+    """How many source records bear the customer's name; `more`: it is as common as any."""
+
+    customer_no: No
+    records: int
+    more: bool
+
+
+class ReviewedGolden(TypedDict):
+    """One of the two golden records."""
+
+    customer_no: No
+    version: int
+    record: GoldenRecord | Merged
+
+
+MovedRecord = TypedDict("MovedRecord", {"system": str, "key": str, "from": No | None, "to": No | None})
+MovedRecord.__doc__ = "The record that moved by itself, or that no longer fits its customer."
+
+
+class WholeMergeReview(MergeReview):
+    """审核详情 A review with its evidence."""
+
+    recommended: str
+    risks: list[ReviewRisk]
+    pairs: list[EvidencePair]
+    more_pairs: int
+    moved: MovedRecord | None
+    names: list[NameBearers]
+    golden: list[ReviewedGolden]
+
+
+class ReviewEntry(TypedDict):
+    """审核记录"""
+
+    id: int
+    action: str
+    state_before: str
+    person: str
+    text: str
+    bulk_id: int | None
+    made_at: Moment
+
+
+class ReviewEntryPage(TypedDict):
+    """A page of the history of a review, oldest first."""
+
+    items: list[ReviewEntry]
+    next_after: Annotated[int | None, Field(description="`after` of the next page; null on the last")]
+
+
+class MergeReviewOfBulk(MergeReview):
+    """A review, and what a decision on many would make of it."""
+
+    result: str
+
+
+class BulkPreview(TypedDict):
+    """批量裁决预览"""
+
+    decision: str
+    count: int
+    results: Annotated[dict[str, int], Field(description="how many, by result")]
+    seen: str
+    items: list[MergeReviewOfBulk]
+
+
+class BulkResult(TypedDict):
+    """What became of one review."""
+
+    review: int
+    result: str
+
+
+class BulkDecision(TypedDict):
+    """批量裁决"""
+
+    bulk_decision: int
+    results: list[BulkResult]
+
+
 PROBLEM = None
 """A problem document."""
 Answers = dict[int, type | None]
@@ -671,6 +812,16 @@ ANSWERS: dict[str, Answers] = {
     "reject_operation": _once({200: Operation}),
     "judge": _once({201: Judgement, 202: Operation}),
     "list_judgements": {200: JudgementPage},
+    "list_merge_reviews": {200: MergeReviewPage},
+    "get_merge_review": {200: WholeMergeReview},
+    "get_review_history": {200: ReviewEntryPage},
+    "claim_review": _once({200: MergeReview, 412: PROBLEM}),
+    "release_review": _once({200: MergeReview, 412: PROBLEM}),
+    "comment_review": _once({200: MergeReview}),
+    "decide_review": _once({200: MergeReview, 202: MergeReview, 412: PROBLEM, 428: PROBLEM}),
+    "preview_bulk": {200: BulkPreview},
+    "decide_bulk": _once({200: BulkDecision, 412: PROBLEM}),
+    "undo_bulk": _once({200: BulkDecision, 412: PROBLEM}),
 }
 """By the name of the route's function: what it answers, beside the problems that its signature names."""
 

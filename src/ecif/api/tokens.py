@@ -23,6 +23,8 @@ SCOPES: dict[str, str] = {
     "merges:read": "preview merges, splits and undoes, read operations and judgements 预览合并拆分, 查看归并操作与人工裁决",
     "merges:write": "judge records, ask for merges, splits and undoes 人工裁决, 申请合并, 拆分与撤销",
     "merges:approve": "approve or refuse merges, splits and undoes that others asked for 复核他人申请的合并, 拆分与撤销",
+    "reviews:read": "read the queue of merge reviews 查看疑似合并审核队列",
+    "reviews:write": "claim, comment and decide merge reviews 认领, 备注与裁决疑似合并审核",
     "records:write": "send source records 上送源记录",
     "events:read": "read change events 读取变更事件",
     "accounts:read": "read the accounts index 读取账户索引",

@@ -20,10 +20,12 @@ from ecif.api.tokens import SCOPES
 from ecif.domain import codes
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import MERGE_RULES
+from ecif.domain.review_policy import RISKS, Recommended, ReviewDecision, ReviewKind, ReviewState
 from ecif.matching.types import Field
 from ecif.services.change_requests import RequestStatus
 from ecif.services.ingest import Fate
 from ecif.services.operations import Kind, Status
+from ecif.services.review_bulk import Result
 
 _FATES = {"CREATED": "新增", "UPDATED": "更新", "UNCHANGED": "无变化", "HISTORY": "旧版本, 仅存历史"}
 _TWO_LANGUAGES = re.compile("([ -~]+) (.+)")
@@ -33,6 +35,22 @@ _REQUESTS = {"PENDING": "待复核", "APPROVED": "已通过", "REJECTED": "已�
 _VERDICTS = {"SAME": "同一客户", "NOT_SAME": "非同一客户", "WITHDRAWN": "已撤回"}
 _KINDS = {"MERGE": "合并", "SPLIT": "拆分", "REVERSE": "撤销合并", "JUDGEMENT": "人工裁决"}
 _STATUSES = {"PENDING": "待复核", "DONE": "已完成", "REJECTED": "已拒绝", "REVERSED": "已撤销"}
+_REVIEW_KINDS = {"PAIR": "疑似同一客户", "MOVED": "源记录自动转移", "MISFIT": "源记录与客户不符"}
+_REVIEW_STATES = {
+    "OPEN": "待处理", "NEED_INFO": "待补充资料", "ESCALATED": "已上报", "WAITING": "合并待复核", "CLOSED": "已关闭",
+}  # fmt: skip
+_DECISIONS = {
+    "SAME": "同一客户", "NOT_SAME": "非同一客户", "RENAME": "同一客户, 已更名", "TYPO_FIX": "同一客户, 录入有误",
+    "NEED_INFO": "补充资料", "ESCALATE": "上报",
+}  # fmt: skip
+_RECOMMENDED = {
+    "MERGE": "建议合并", "NOT_SAME": "建议判为非同一客户", "RENAME": "建议核实更名", "TYPO_FIX": "建议更正录入",
+    "NEED_INFO": "建议补充资料",
+}  # fmt: skip
+_RESULTS = {
+    "DECIDED": "已裁决", "CLAIMED": "由他人认领, 未处理", "WAITS": "合并待复核, 未处理", "UNFIT": "不适用, 未处理",
+    "REOPENED": "已恢复", "CHANGED": "已另行处理, 未恢复",
+}  # fmt: skip
 _COMPARED = {
     "STATED": "人工认定", "IDENTIFIER": "强证件号", "DOCUMENT": "其他证件", "BROKEN_NUMBER": "校验不符的号码",
     "MASKED_NUMBER": "有遮盖的号码", "NAME": "姓名或名称", "BIRTH": "出生或成立日期", "GENDER": "性别", "PHONE": "电话",
@@ -77,6 +95,14 @@ TABLES: Mapping[str, codes.Table] = {
     "verdicts": codes.table(Verdict, _VERDICTS),
     "operation_kinds": codes.table(Kind, _KINDS),
     "operation_statuses": codes.table(Status, _STATUSES),
+    "review_kinds": codes.table(ReviewKind, _REVIEW_KINDS),
+    "review_states": codes.table(ReviewState, _REVIEW_STATES),
+    "review_decisions": codes.table(ReviewDecision, _DECISIONS),
+    "review_recommendations": codes.table(Recommended, _RECOMMENDED),
+    "review_results": codes.table(Result, _RESULTS),
+    "review_risks": tuple(
+        {"code": r.id, "name_zh": r.message_zh, "name_en": r.message_en, "points": r.points} for r in RISKS.values()
+    ),
     "record_fates": codes.table(Fate, _FATES),
     "scopes": _told({name: _scope(text) for name, text in SCOPES.items()}),
     "problems": _told(MESSAGES),

@@ -1,0 +1,109 @@
+"""How reviews are shown: a line of the queue, and one with its evidence item by item. No evidence holds a personal value."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from ecif.api.views import customer_view
+from ecif.domain.records import RecordName
+from ecif.domain.review_policy import RISKS, Recommended, holder, recommended
+from ecif.matching.decision import SHARE, WEIGHTS
+from ecif.matching.rules import RULES
+from ecif.matching.types import Field, Level
+from ecif.services.review_queue import BEARERS_MAX, Review, priority
+
+MEANINGS = {rule.id: rule.meaning for rule in RULES}
+SAYS_NOTHING = frozenset({Field.KIND.value})
+"""That neither of two is a branch says nothing for them; that one is says much against."""
+View = dict[str, Any]
+
+
+def review_view(row: Any, now: datetime) -> View:
+    """A line of the queue; ``priority`` is risk × age in seconds."""
+    held = holder(row.claimed_by, row.claimed_at, now)
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "state": row.state,
+        "customers": [row.customer_lo, row.customer_hi],
+        "level": row.level,
+        "rule": row.rule,
+        "policy_version": row.policy_version,
+        "risk": row.risk,
+        "priority": None if row.closed_at else max(priority(row, now), 0) // 1_000_000,
+        "version": row.version,
+        "claimed_by": held or None,
+        "claimed_at": row.claimed_at if held else None,
+        "opened_at": row.opened_at,
+        "closed_at": row.closed_at,
+        "outcome": row.outcome,
+        "operation": row.operation_id,
+    }
+
+
+def whole_view(review: Review, now: datetime, clear: Collection[str]) -> View:
+    """A review with its evidence, both golden records, masked or clear, and what to do."""
+    evidence = review.evidence
+    pairs = [_pair(pair, review.names) for pair in evidence["pairs"]]
+    held = any(pair["held"] for pair in pairs[:1])
+    first = Recommended.NEED_INFO if held or not pairs else recommended(review.row.rule, _fields(pairs[0]["agrees"]))
+    return review_view(review.row, now) | {
+        "recommended": first.value,
+        "risks": [_risk(name) for name in evidence.get("risks", ())],
+        "pairs": pairs,
+        "more_pairs": evidence["more"],
+        "moved": _moved(evidence) if "record" in evidence else None,
+        "names": [_bearers(no, n) for no, n in sorted(review.bearers.items())],
+        "golden": [
+            {"customer_no": no, "version": golden.version, "record": customer_view(golden.document, clear=clear)}
+            for no, golden in sorted(review.golden.items())
+        ],
+    }
+
+
+def _pair(pair: Mapping[str, Any], names: Mapping[int, RecordName]) -> View:
+    items = [_item(item) for item in pair["items"]]
+    return {
+        "source_records": [
+            {"system": system, "key": key}
+            for system, key in (names[pair[end]] for end in ("record_lo", "record_hi") if pair[end] in names)
+        ],
+        "level": pair["level"],
+        "rule": pair["rule"],
+        "meaning": MEANINGS.get(pair["rule"], ""),
+        "score": pair["score"],
+        "held": pair["held"],
+        "agrees": [i for i in items if Level[i["level"]] >= Level.PARTIAL and i["field"] not in SAYS_NOTHING],
+        "conflicts": [i for i in items if Level.MISSING < Level[i["level"]] < Level.PARTIAL],
+        "missing": [i["field"] for i in items if Level[i["level"]] is Level.MISSING],
+    }
+
+
+def _item(item: Mapping[str, str]) -> View:
+    points = WEIGHTS[Field(item["field"])] * SHARE[Level[item["level"]]]
+    return {**item, "points": round(points, 1)}
+
+
+def _fields(items: Collection[Mapping[str, Any]]) -> set[str]:
+    return {item["field"] for item in items}
+
+
+def _risk(name: str) -> View:
+    risk = RISKS[name]
+    return {
+        "rule": risk.id,
+        "points": risk.points,
+        "message_zh": risk.message_zh,
+        "message_en": risk.message_en,
+    }
+
+
+def _moved(evidence: Mapping[str, Any]) -> View:
+    system, _, key = evidence["record"].partition(":")
+    return {"system": system, "key": key, "from": evidence.get("from"), "to": evidence.get("to")}
+
+
+def _bearers(no: str, records: int) -> View:
+    return {"customer_no": no, "records": min(records, BEARERS_MAX), "more": records > BEARERS_MAX}

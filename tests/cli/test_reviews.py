@@ -1,0 +1,65 @@
+"""The review queue at the command line: listed, shown masked, decided by two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from people import citizen, scalar
+from processes import person, run, write_source
+from sqlalchemy import Engine
+
+from ecif.db import open_database
+from ecif.settings import Settings
+
+NAMES = ("褚远山", "沈近水", "韩长月", "杨短星")
+WHY = ("--by", "张三", "--reason", "核实")
+
+
+class Desk:
+    """A bank with two questions, and its command line."""
+
+    def __init__(self, home: Path, engine: Engine) -> None:
+        self.home, self.engine = home, engine
+
+    def does(self, *arguments: object, code: int = 0) -> str:
+        done = run(self.home, *arguments)
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode == code and "Traceback" not in said, said
+        assert not any(name in said for name in NAMES)
+        return said
+
+
+@pytest.fixture(scope="module")
+def desk(homes: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    home = homes()
+    rows = [person(str(n + 1), name, citizen(70 + n // 2, "19770101", "440799")) for n, name in enumerate(NAMES)]
+    file = write_source(tmp_path_factory.mktemp("files") / "core.csv", "core", *rows)
+    with open_database(Settings(home)) as engine:
+        assert run(home, "load", "--core", file).returncode == 0
+        yield Desk(home, engine)
+
+
+def test_reviews_are_listed_shown_and_decided(desk: Desk) -> None:
+    listed = desk.does("reviews", "--limit", 10)
+    assert listed.count("P-ID") == 2 and "OPEN" in listed
+    shown = desk.does("review", 1)
+    assert "same number, other name" in shown and "P-ID-NAME" in shown and "***" in shown
+    assert "CLOSED NOT_SAME" in desk.does("review", 1, "--decide", "NOT_SAME", *WHY)
+    assert "ECIF-3051" in desk.does("review", 1, "--decide", "SAME", *WHY, code=1)
+    asked = desk.does("review", 2, "--decide", "RENAME", *WHY)
+    (operation,) = re.findall(r"ecif approve (\d+)", asked)
+    assert "WAITING" in desk.does("reviews", "--state", "WAITING")
+    assert "MERGE DONE" in desk.does("approve", operation, "--by", "李四")
+    assert desk.does("reviews", "--state", "CLOSED").count("CLOSED") == 2
+    assert "RENAME" in desk.does("review", 2) and "张三" in desk.does("review", 2)
+    assert scalar(desk.engine, "SELECT count(*) FROM party WHERE status = 'MERGED'") == 1
+
+
+def test_wrong_use(desk: Desk) -> None:
+    assert "ECIF-2008" in desk.does("review", 4711, code=1)
+    assert "ECIF-2001" in desk.does("reviews", "--customer", "999999999999", code=1)
+    assert "--by" in desk.does("review", 2, "--decide", "SAME", "--reason", "x", code=2)
+    assert "NOPE" in desk.does("reviews", "--state", "NOPE", code=2)
