@@ -29,8 +29,12 @@ BROKEN = {
     "reviews are between live customers": "SELECT r.id FROM merge_review r JOIN party p ON p.customer_no IN (customer_lo,"
     " customer_hi) WHERE closed_at IS NULL AND (p.merged_into IS NOT NULL OR (kind = 'PAIR' AND customer_lo = customer_hi))",
     "nobody is asked about what was judged": "SELECT d.record_lo FROM doubtful_pair d JOIN judgement j"
-    " USING (record_lo, record_hi) WHERE verdict <> 'WITHDRAWN' AND NOT EXISTS (SELECT FROM judgement n"
-    " WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)",
+    " USING (record_lo, record_hi) WHERE d.rule <> 'JUDGED-OTHER' AND verdict <> 'WITHDRAWN' AND NOT EXISTS"
+    " (SELECT FROM judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)",
+    "no review is without a doubt": "SELECT m.id FROM merge_review m WHERE closed_at IS NULL AND kind = 'PAIR' AND NOT EXISTS"
+    " (SELECT FROM doubtful_pair d JOIN link a ON a.record_id = d.record_lo AND a.ended_at IS NULL JOIN link b"
+    " ON b.record_id = d.record_hi AND b.ended_at IS NULL WHERE d.rule <> 'JUDGED-OTHER'"
+    " AND least(a.customer_no, b.customer_no) = customer_lo AND greatest(a.customer_no, b.customer_no) = customer_hi)",
 }  # fmt: skip
 """Laws, each with a query for what breaks it."""
 DERIVED = {

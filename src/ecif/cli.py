@@ -441,6 +441,10 @@ def split(
     record: Annotated[
         list[str], typer.Option(metavar="SYSTEM:KEY", help="分出的源记录 a record that leaves, repeatable")
     ],
+    account: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SYSTEM:KEY:NUMBER", help="留下的源记录的账户 an account that leaves a record that stays"),
+    ] = None,
     by: By = "",
     reason: Reason = "",
     evidence: Evidence = "",
@@ -448,13 +452,15 @@ def split(
 ) -> None:
     """拆分客户 Ask for source records to leave for a number of their own (多人一证); or preview it."""
     names = [_named(text) for text in record]
+    parts = (text.rpartition(":") for text in account or ())
+    accounts = [(_named(name), number) for name, _, number in parts]
     if preview:
         with _steward(by) as run:
-            terminal.print_preview(run(lambda s, c: merges.preview_split(s, c, no, names)))
+            terminal.print_preview(run(lambda s, c: merges.preview_split(s, c, no, names, accounts)))
         return
     _asks(by, reason, evidence)
     with _steward(by) as run:
-        asked = run(lambda s, c: merges.ask_split(s, c, no, names, reason=reason, evidence=evidence))
+        asked = run(lambda s, c: merges.ask_split(s, c, no, names, accounts, reason=reason, evidence=evidence))
         terminal.print_operation(asked)
 
 

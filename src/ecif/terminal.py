@@ -107,7 +107,8 @@ def print_operation(operation: Operation) -> None:
         f"操作 operation {operation.id}: {operation.kind} {operation.status}, 客户号 customer {operation.customer_no}"
     )
     if operation.status is Status.PENDING:
-        out.print(f"须由另一人复核 another person has to decide: ecif approve {operation.id} --by …")
+        next_step = f"须由另一人复核 another person has to decide: ecif approve {operation.id} --by …"
+        out.print(next_step, soft_wrap=True)
     if operation.outcome:
         _print_numbers(operation.outcome)
 
@@ -115,7 +116,7 @@ def print_operation(operation: Operation) -> None:
 def _print_numbers(outcome: Mapping[str, Any]) -> None:
     named = (("retired", "合并 retired"), ("resurrected", "恢复 resurrected"), ("created", "新建 created"))
     told = [f"{what} {' '.join(outcome[part])}" for part, what in named if outcome[part]]
-    out.print(f"存续 survivor {outcome['survivor']}" + "".join(f"; {text}" for text in told))
+    out.print(f"存续 survivor {outcome['survivor']}" + "".join(f"; {text}" for text in told), soft_wrap=True)
 
 
 def print_operations(rows: Iterable[Operation]) -> None:

@@ -203,6 +203,21 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     says(api.post(f"/v1/customers/{two.b}:close", json=WHY, headers=MAKER).json())
     assert clear(api, two.b)["status"] == "CLOSED"
     says(api.post(f"/v1/customers/{two.b}:reactivate", json=WHY, headers=MAKER).json())
+    ended = api.ask("DELETE", f"/v1/source-records/loan/b{two.n}?business_time=2026-05-01T00:00:00Z")
+    assert ended.json()["customer_no"] == two.a
+
+
+def test_a_change_that_waits_when_its_customer_is_merged_is_not_lost(api: Api, two: Pair) -> None:
+    version = {"If-Match": f'"v{clear(api, two.b)["version"]}"'}
+    change = WHY | {"nationality": "CHN", "evidence": "x"}
+    asked = api.ask("PATCH", f"/v1/customers/{two.b}", json=change, headers=MAKER | version).headers["Location"]
+    two.merge()
+    for no in (two.a, two.b):
+        (listed,) = api.get(f"/v1/change-requests?customer_no={no}").json()["items"]
+        assert asked.endswith(f"/{listed['id']}")
+    done = api.post(f"{asked}:approve", json={}, headers=CHECKER)
+    assert done.status_code == 200 and done.json()["customer_no"] == two.a, done.text
+    assert clear(api, two.a)["fields"]["nationality"] == "CHN"
 
 
 def test_a_number_merged_twice_leads_to_the_last_survivor_and_back(api: Api, two: Pair) -> None:
@@ -265,6 +280,21 @@ def test_a_split_gives_records_a_number_of_their_own(api: Api, two: Pair) -> Non
     assert operation["request"]["source_records"] == named["source_records"]
     assert api.get(f"/v1/customers/{new}/sources").json()["items"][0]["key"] == f"a{two.n}"
     assert {e["type"] for e in api.get(f"/v1/events?customer_no={new}").json()["items"]} == {"customer.split"}
+
+
+def test_an_account_leaves_a_record_that_stays(api: Api, two: Pair) -> None:
+    put(api, "ebank", f"d{two.n}", name=two.name, identifiers=identified(two.n), accounts=[two.account])
+    account = {"system": "ebank", "key": f"d{two.n}", "number": two.account["number"]}
+    body = {"source_records": [{"system": "card", "key": f"a{two.n}"}], "accounts": [account]}
+    shown = api.post(f"/v1/customers/{two.a}:preview-split", json=body).json()
+    (item,) = row(shown["holdings"], kind="accounts")["moves"]["items"]
+    assert (item["system"], item["from"], item["to"]) == ("ebank", two.a, "new-1") and "*" in item["number"]
+    asked = api.post(f"/v1/customers/{two.a}:split", json=body | WHY, headers=MAKER)
+    assert asked.json()["request"]["accounts"] == [{"system": "ebank", "key": f"d{two.n}"}]
+    assert two.account["number"] not in asked.text
+    (new,) = api.get(f"/v1/operations/{decide(api, asked)}").json()["outcome"]["created"]
+    held = [api.get(f"/v1/customers/{no}/accounts").json()["items"] for no in (two.a, new)]
+    assert [len(accounts) for accounts in held] == [0, 1]
 
 
 def test_a_judgement_holds_at_once_where_it_moves_nothing(api: Api, two: Pair) -> None:

@@ -17,10 +17,11 @@ from ecif.api.tokens import SCOPES
 from ecif.domain.channels import CHANNELS
 from ecif.domain.completeness import Profile
 from ecif.domain.existence import Existence
+from ecif.domain.merge_policy import MERGE_RULES
 from ecif.resources import resource_dir
 
 ROOT = resource_dir("contracts").parent
-PAGES = ("README.md", "README.zh-CN.md", "docs/online.md")
+PAGES = ("README.md", "README.zh-CN.md", "docs/online.md", "docs/merging.md")
 URL = "http://127.0.0.1:8000"
 ONLINE = (ROOT / "docs/online.md").read_text("utf-8")
 
@@ -71,6 +72,12 @@ def test_the_tables_are_those_of_the_program() -> None:
         assert states.startswith("the nine elements" if info.profile is Profile.COUNTER else "name and identifier")
     for word in (*Existence, *SCOPES):
         assert f"`{word}`" in ONLINE, word
+
+
+def test_the_rules_of_merges_are_those_of_the_program() -> None:
+    rows = [cells for cells in map(cells_of, (ROOT / "docs/merging.md").read_text("utf-8").splitlines()) if cells]
+    told = [(rule.strip("`"), level, text) for rule, level, text, _ in rows[2:]]
+    assert told == [(rule.id, rule.level, rule.message_zh) for rule in MERGE_RULES.values()]
 
 
 def cells_of(line: str) -> list[str]:

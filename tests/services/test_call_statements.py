@@ -87,6 +87,34 @@ def test_source_records(api: Api) -> None:
         takes(api, 19, 200, f"POST {RECORDS}:batch", json=many(size, first))
 
 
+def test_merging_splitting_and_judging(api: Api) -> None:
+    """As many for a hundred source records as for two: nothing is asked record by record."""
+    nos = [api.post("/v1/customers", json=person(n)).json()["customer_no"] for n in (31, 32)]
+    proof = WHY | {"members": nos, "evidence": "x"}
+    chief = COUNTER | {"X-Operator": "chief"}
+    takes(api, 38, 200, "POST /v1/merges:preview", json={"members": nos})
+    asked = takes(api, 13, 202, "POST /v1/merges", json=proof, headers=COUNTER)
+    takes(api, 2, 202, "POST /v1/merges", json=proof, headers=COUNTER)
+    takes(api, 31, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 3, 200, "POST /v1/merges", json=proof, headers=COUNTER)
+    merge = asked.json()["id"]
+    takes(api, 40, 200, f"POST /v1/merges/{merge}:preview-reverse")
+    undo = takes(api, 9, 202, f"POST /v1/merges/{merge}:reverse", json=WHY, headers=COUNTER)
+    takes(api, 36, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
+    records = [{"system": "ebank", "key": key} for key in ("p2", "p3")]
+    for n, record in enumerate(records):
+        api.ask("PUT", f"{RECORDS}/ebank/{record['key']}", json=sent(31, 1 + n))
+    split = {"source_records": records[:1]}
+    takes(api, 40, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
+    asked = takes(api, 9, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
+    takes(api, 35, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 37, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
+    takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
+    takes(api, 1, 200, "GET /v1/operations?status=PENDING")
+    takes(api, 2, 200, f"GET /v1/operations?customer_no={nos[0]}")
+    takes(api, 1, 200, f"GET /v1/operations/{merge}")
+
+
 def test_reviews(api: Api) -> None:
     """Each of two who may be one: the first pair is judged, the second merged, the third decided in bulk."""
     for n in (301, 302, 303):
@@ -96,7 +124,7 @@ def test_reviews(api: Api) -> None:
     takes(api, 27, 200, f"PUT {RECORDS}/card/r303", json=sent(303, 2, occupation="教师") | other)
     queue = "/v1/merge-reviews"
     rows = takes(api, 1, 200, f"GET {queue}?sort=oldest").json()["items"]
-    judged, merged, _ = (f"{queue}/{row['id']}" for row in rows)
+    judged, merged, _ = (f"{queue}/{row['id']}" for row in rows[-3:])
     takes(api, 4, 200, f"GET {judged}")
     takes(api, 2, 200, f"GET {judged}/history")
     takes(api, 4, 200, f"POST {judged}:claim", headers=COUNTER)

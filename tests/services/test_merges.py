@@ -23,7 +23,7 @@ from ecif.services.merges import MergeBlocked, NothingToMerge, OperationStale
 from ecif.services.operations import Status
 from ecif.services.rebuild import rebuild
 
-ID_A, ID_B = citizen(1), citizen(2)
+ID_A, ID_B, ID_C = citizen(1), citizen(2), citizen(3)
 A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
 B1, B2 = record("core", "2", "张叁丰", phone="13911112222"), record("loan", "2", "张叁丰", phone="13911113333")
 
@@ -238,3 +238,25 @@ def test_a_review_of_a_move_ends_when_the_two_are_merged(
     deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
     stewards.merge("core:1", "card:1", evidence="证明")
     assert reviews(engine) == []
+
+
+def test_an_undo_leads_nobody_to_a_third(engine: Engine, digests: KeyDigests) -> None:
+    """card:1 fits two people and was held apart from both; that he is not the one makes him not the other."""
+    stewards, who = Stewards(engine, digests), {"name": "张三丰", "phone": "13911112222", "male": True}
+    deliver(engine, digests, *(record("core", str(n), id=number, **who) for n, number in enumerate((ID_A, ID_C, ID_C))))
+    deliver(engine, digests, record("card", "1", **who))
+    before = golden(engine), scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL")
+    assert len(before[0]) == 3
+    stewards.reverse(stewards.merge("core:0", "card:1"))
+    assert golden(engine) == before[0]
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == before[1] - 1
+
+
+def test_an_undo_brings_back_the_number_that_was_merged_not_one_merged_before(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"))
+    stewards.merge("core:2", "loan:3", survivor="loan:3")
+    before = golden(engine), stewards.no("loan:3")
+    stewards.reverse(stewards.merge("core:1", "loan:3", survivor="core:1"))
+    assert (golden(engine), stewards.no("loan:3")) == before

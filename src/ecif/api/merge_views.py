@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ecif.api.views import SECTIONS, Mask, clear_fields, customer_view
 from ecif.domain.masking import FieldClass, mask_account, mask_name
@@ -20,7 +20,11 @@ MOVED_MAX = 100
 ENTRIES_MAX = 50
 """Values of a list that are shown for a customer."""
 
+CREATED_MAX = 20
+"""Customers who would get a number, and whose values are shown."""
+
 View = dict[str, Any]
+Value = TypeVar("Value")
 Goldens = Mapping[str, View]
 """Golden records, as they are shown, by number."""
 
@@ -120,6 +124,10 @@ def customers_of(preview: Preview) -> list[str]:
     return sorted({*preview.before, *preview.after} - set(preview.regrouped.created))
 
 
+def _unless(left_out: Collection[str], by_no: Mapping[str, Value]) -> dict[str, Value]:
+    return {no: value for no, value in by_no.items() if no not in left_out}
+
+
 def preview_view(preview: Preview, clear: Collection[str] = ()) -> View:
     """What an operation would do. Numbers that it would issue are called ``new-1``: which they will be, nobody knows yet."""
     issued = {no: f"new-{n}" for n, no in enumerate(preview.regrouped.created, 1)}
@@ -127,12 +135,14 @@ def preview_view(preview: Preview, clear: Collection[str] = ()) -> View:
     def called(no: str) -> str:
         return issued.get(no, no)
 
-    before, after = (_goldens(found, called, clear) for found in (preview.before, preview.after))
+    others = set(preview.regrouped.created[CREATED_MAX:])
+    before, after = (_goldens(_unless(others, found), called, clear) for found in (preview.before, preview.after))
+    holdings = {kind: _unless(others, held) for kind, held in preview.holdings.items()}
     return {
         **_regrouped(preview.regrouped.outcome, called),
         "fields": _fields(before, after),
         "parts": [_part(section, before, after) for section in SECTIONS if section != "fields"],
-        "holdings": [_holding(kind, held, preview.regrouped, called, clear) for kind, held in preview.holdings.items()],
+        "holdings": [_holding(kind, held, preview.regrouped, called, clear) for kind, held in holdings.items()],
         "blockers": [finding_view(finding) for finding in preview.findings if finding.blocks],
         "warnings": [finding_view(finding) for finding in preview.findings if not finding.blocks],
     }
@@ -171,26 +181,20 @@ def _holding(
     """What moves of a kind of thing that customers hold, and how much each would hold."""
     field_class, named, mask = _HELD_MASKS.get(kind, (None, "", str))
     to = {name: (left, went) for name, left, went in regrouped.moved}
-    ends = (*regrouped.retired, *regrouped.resurrected, *regrouped.created)
-    moving = [held[no] for no in ends if no in held]
-    items = [
-        {
-            **name_view(item.record),
-            "from": called(to[item.record][0]),
-            "to": called(to[item.record][1]),
-            **item.data,
-            **({named: mask(item.data[named])} if field_class and field_class not in clear else {}),
-        }
-        for those in moving
-        for item in those.items
-        if item.record in to
-    ]
+    ends = {no: (no, regrouped.survivor) for no in regrouped.retired}
+    ends |= {no: (regrouped.survivor, no) for no in (*regrouped.resurrected, *regrouped.created)}
+    moving = {no: held[no] for no in ends if no in held}
+    items = []
+    for no, item in ((no, item) for no, those in moving.items() for item in those.items):
+        left, went = to.get(item.record, ends[no])  # an account may leave a record that stays
+        hidden = {named: mask(item.data[named])} if field_class and field_class not in clear else {}
+        items.append({**name_view(item.record), "from": called(left), "to": called(went), **item.data, **hidden})
     totals = (
         {"customer_no": called(no), "total": those.total} for no, those in held.items() if no not in regrouped.retired
     )
     return {
         "kind": kind,
-        "moves": {"items": items[:SHOWN_MAX], "total": sum(those.total for those in moving)},
+        "moves": {"items": items[:SHOWN_MAX], "total": sum(those.total for those in moving.values())},
         "after": list(totals),
     }
 

@@ -69,7 +69,7 @@ def roots_of(records: Iterable[RecordId], edges: Iterable[Edge], apart: Apart = 
         if edge[0] <= STATED_TIER:
             by_tier[edge[0]].append(edge)
     groups = connected(records, by_tier[JUDGED_TIER]) if by_tier else []
-    joined = _close(groups, by_tier[STATED_TIER], lambda union: not judged_apart(union, apart))
+    joined = _close(groups, by_tier[STATED_TIER], apart, lambda union, apart: not judged_apart(union, apart))
     return {member: group[0] for group in joined if len(group) > 1 for member in group}
 
 
@@ -141,8 +141,12 @@ def cluster(
         by_tier[edge[0]].append(edge)
     roots = roots_of(records, edges, apart)
     clusters = _groups(records, roots)
+
+    def fits(union: list[RecordId], apart: Apart) -> bool:
+        return compatible(union, features, shared, apart, roots)
+
     for tier in sorted(tier for tier in by_tier if tier > STATED_TIER):
-        clusters = _close(clusters, by_tier[tier], lambda union: compatible(union, features, shared, apart, roots))
+        clusters = _close(clusters, by_tier[tier], apart, fits)
     return clusters
 
 
@@ -154,16 +158,41 @@ def _groups(records: Iterable[RecordId], roots: Roots) -> list[list[RecordId]]:
 
 
 def _close(
-    clusters: list[list[RecordId]], edges: Iterable[Edge], fits: Callable[[list[RecordId]], bool]
+    clusters: list[list[RecordId]], edges: Iterable[Edge], apart: Apart, fits: Callable[[list[RecordId], Apart], bool]
 ) -> list[list[RecordId]]:
-    """One tier: joins each connected group of clusters whose union fits, and leaves the others apart."""
+    """One tier: joins each connected group of clusters whose union fits, and leaves the others apart.
+
+    Where only what people said keeps a group from being one, its parts are joined without the pairs that this is about.
+    Where it would not be one anyway, it stays as it is: a person who tells two of a group apart has not said of the others
+    that they are one, and what he says is taken back as if it had not been said.
+    """
     head = {member: group[0] for group in clusters for member in group}
     by_head = {group[0]: group for group in clusters}
+    ties = [(t, head[a], head[b]) for t, a, b in edges]
     closed: list[list[RecordId]] = []
-    for heads in connected(by_head, ((t, head[a], head[b]) for t, a, b in edges)):
-        union = [member for h in heads for member in by_head[h]]
-        if len(heads) == 1 or fits(union):
+    told: list[RecordId] = []
+    for heads, union in _unions(by_head, by_head, ties):
+        if len(heads) == 1 or fits(union, apart):
             closed.append(union)
+        elif apart and fits(union, ()):
+            told += heads
         else:
             closed.extend(by_head[h] for h in heads)
+    for heads, union in _unions(told, by_head, _untold(ties, set(told), head, apart)):
+        closed.extend([union] if len(heads) == 1 or fits(union, apart) else (by_head[h] for h in heads))
     return closed
+
+
+def _unions(
+    heads: Iterable[RecordId], by_head: Mapping[RecordId, list[RecordId]], ties: Iterable[Edge]
+) -> Iterable[tuple[list[RecordId], list[RecordId]]]:
+    """The clusters that the ties connect, and all of their records."""
+    return ((group, [member for h in group for member in by_head[h]]) for group in connected(heads, ties))
+
+
+def _untold(
+    ties: Iterable[Edge], inside: Collection[RecordId], head: Mapping[RecordId, RecordId], apart: Apart
+) -> list[Edge]:
+    """The ties between clusters of which nobody said that they are not one."""
+    told = {frozenset((head[lo], head[hi])) for lo, hi in apart if lo in head and hi in head}
+    return [tie for tie in ties if tie[1] in inside and frozenset(tie[1:]) not in told]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -25,11 +25,13 @@ from ecif.services.rows import insert_rows, query, send, update_rows
 
 JUDGED_RULE = "JUDGED"
 """The rule of a record that a steward judged to be one with another of its party; its link is MANUAL."""
+JUDGED_OTHER_RULE = "JUDGED-OTHER"
+"""The rule of a pair that a steward judged not to be one."""
 RULE_OF_TIER = {rule.tier: rule.id for rule in RULES} | {JUDGED_TIER: JUDGED_RULE}
 TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
 JUDGED = {
     Verdict.SAME: Decision(Outcome.AUTO, "M0", JUDGED_RULE, JUDGED_TIER, ()),
-    Verdict.NOT_SAME: Decision(Outcome.SEPARATE, "N3", "JUDGED-OTHER", 0, ()),
+    Verdict.NOT_SAME: Decision(Outcome.SEPARATE, "N3", JUDGED_OTHER_RULE, 0, ()),
 }
 """The decision on a pair that was judged: it beats whatever the rules say."""
 HELD = "HELD"
@@ -112,10 +114,15 @@ def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
 
 
 def assign(
-    session: Session, group: Group, clusters: list[list[int]], features: Mapping[int, Features], preferred: str = ""
+    session: Session,
+    group: Group,
+    clusters: list[list[int]],
+    features: Mapping[int, Features],
+    preferred: Collection[str] = (),
 ) -> Assignment:
     """A number for each cluster: that of the record for which it was issued; of several, the survivor; else a new one.
 
+    Of several live numbers, or of several retired ones, one that is ``preferred`` comes first.
     A retired number lives again when its record has left those of its survivor, or follows it to another number.
     """
     assignment = Assignment(parties=dict(group.parties))
@@ -126,7 +133,7 @@ def assign(
         if not anchored:
             homeless.append(members)
             continue
-        survivor = min(anchored, key=lambda p: (p.customer_no != preferred, *_precedence(p, group, features)))
+        survivor = min(anchored, key=lambda p: _precedence(p, group, features, preferred))
         assignment.members[survivor.customer_no] = members
         losers = (p for p in anchored if p is not survivor and p.merged_into != survivor.customer_no)
         assignment.merged.update((p.customer_no, survivor.customer_no) for p in losers)
@@ -140,11 +147,13 @@ def assign(
     return assignment
 
 
-def _precedence(party: PartyRow, group: Group, features: Mapping[int, Features]) -> tuple[bool, bool, str]:
-    """The survivor of a merge: a live number before a retired one, a customer with a checked identity number before one
-    without, then the older number."""
+def _precedence(
+    party: PartyRow, group: Group, features: Mapping[int, Features], preferred: Collection[str]
+) -> tuple[bool, bool, bool, str]:
+    """The survivor of a merge: a live number before a retired one, one that is preferred, a customer with a checked identity
+    number before one without, then the older number."""
     strong = any(features[r].strong for r, no in group.home.items() if no == party.customer_no and r in features)
-    return (party.merged_into is not None, not strong, party.customer_no)
+    return (party.merged_into is not None, party.customer_no not in preferred, not strong, party.customer_no)
 
 
 def _issue(
@@ -225,16 +234,21 @@ def _insert_parties(session: Session, context: Context, new: list[PartyRow]) -> 
 
 
 def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Features], group: Group) -> None:
-    """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back."""
+    """Replaces the doubtful pairs of the records decided again: REVIEW decisions, and AUTO ones that were held back.
+
+    A pair that a person told apart is held too where the rules would make it one, so that the group is decided as a whole;
+    nobody is asked about it.
+    """
     home = {r: no for no, members in assignment.members.items() for r in members}
     rows, decided = [], group.settled()
     for (lo, hi), decision in group.decisions.items():
-        if decided(lo, hi):
+        told = group.judged.get((lo, hi)) == Verdict.NOT_SAME
+        if decided(lo, hi) and not told:
             continue
         held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
-        review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work)
+        review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work) and not told
         if held or review:
-            rows.append(pair_row(lo, hi, decision, held=held))
+            rows.append(pair_row(lo, hi, JUDGED[Verdict.NOT_SAME] if told else decision, held=held))
     old = [r for r in work if r in group.home]
     if old:
         send(session, _DROP_PAIRS, ids=old)

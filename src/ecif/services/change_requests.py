@@ -15,6 +15,7 @@ from ecif.domain.documents import dump_record, load_record
 from ecif.domain.records import PartyRecord
 from ecif.models import ChangeRequest
 from ecif.services.context import Call, Context
+from ecif.services.customers import NUMBERS
 from ecif.services.rows import insert_rows, query, send
 
 _REQUEST = "SELECT * FROM change_request WHERE id = %(id)b"
@@ -25,7 +26,7 @@ _DECIDE = (
 )
 _LIST = (
     "SELECT * FROM change_request WHERE status = %(status)b AND id > %(after)b"
-    " AND (%(customer_no)b = '' OR customer_no = %(customer_no)b) ORDER BY id LIMIT %(limit)b"
+    f" AND (%(customer_no)b = '' OR customer_no IN ({NUMBERS})) ORDER BY id LIMIT %(limit)b"
 )
 _COLUMNS = (
     "customer_no", "status", "patch", "before", "reason", "evidence", "maker", "caller", "channel", "branch",
@@ -144,6 +145,6 @@ def get(session: Session, request_id: int) -> Request:
 def listing(
     session: Session, status: RequestStatus, *, customer_no: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Request]:
-    """Requests of a status, oldest first."""
+    """Requests of a status, oldest first; of a customer under each of his numbers."""
     rows = query(session, _LIST, status=status.value, customer_no=customer_no, after=after, limit=limit)
     return [_request(row) for row in rows]

@@ -22,6 +22,9 @@ from ecif.services.context import KeyDigests
 from ecif.services.rows import query, query_alone
 
 _RESOLVE = "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b"
+_LIVE = "(SELECT coalesce(merged_into, customer_no) FROM party WHERE customer_no = %(customer_no)b)"
+NUMBERS = f"SELECT customer_no FROM party WHERE customer_no = {_LIVE} OR merged_into = {_LIVE}"
+"""All numbers of a customer: the live one, and those that were merged into it."""
 _GOLDEN = (  # OFFSET 0 keeps the planner from hashing all parties to find a hundred
     "SELECT r.customer_no AS requested_no, g.customer_no, g.version, g.document FROM party r CROSS JOIN LATERAL"
     " (SELECT g.* FROM party p JOIN golden_record g ON g.customer_no = p.customer_no AND g.version = p.version"

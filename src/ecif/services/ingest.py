@@ -294,10 +294,10 @@ def follow(
     features: dict[int, Features],
     left: Iterable[Key],
     result: Result,
-    survivor: str = "",
+    preferred: Collection[str] = (),
 ) -> Assignment:
     """Links, golden records, events and reviews after records, or what was judged of them, have changed."""
-    assignment = relink(session, context, features, left, survivor)
+    assignment = relink(session, context, features, left, preferred)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())

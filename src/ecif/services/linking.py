@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from itertools import combinations
+from itertools import combinations, islice, product
 
 from sqlalchemy.orm import Session
 
@@ -48,6 +48,8 @@ from ecif.services.rows import query
 
 COMPONENT_MAX = 5000
 """More records than this in one group are not clustered anew (its size alone shows that a value is shared)."""
+ACROSS_MAX = 10_000
+"""Pairs between two customers that are decided to tell how the rules would tie them."""
 
 _LINKS = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
 _LIVE = "SELECT record_id, customer_no, id, rule FROM link WHERE ended_at IS NULL AND"
@@ -75,14 +77,18 @@ _TIES = " UNION ".join(
 
 
 def relink(
-    session: Session, context: Context, dirty: Mapping[int, Features], left: Iterable[Key], survivor: str = ""
+    session: Session,
+    context: Context,
+    dirty: Mapping[int, Features],
+    left: Iterable[Key],
+    preferred: Collection[str] = (),
 ) -> Assignment:
     """Decides again for new and changed records and for all whom their change concerns, and stores the result.
 
     Args:
         dirty: features of the new and changed records; their keys are stored and claimed already.
         left: keys that changed records no longer have.
-        survivor: the number that stays if it is merged with others, whichever would otherwise.
+        preferred: numbers that stay, or live again, before others of the same records.
     """
     found = Search(context, dict(dirty))
     work = dict(dirty)
@@ -93,7 +99,7 @@ def relink(
     decisions = _decide(session, context, found, found.pairs(work))
     group = _lock(session, found, work, decisions)
     clusters = _clusters(session, context, found, work, group)
-    assignment = assign(session, group, clusters, found.features, survivor)
+    assignment = assign(session, group, clusters, found.features, preferred)
     store_links(session, context, assignment, group)
     store_pairs(session, assignment, work, group)
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}
@@ -113,6 +119,17 @@ def hold(session: Session, context: Context, records: Mapping[int, Features]) ->
     homes = {r: no for r, no in query(session, _LINKS, ids=list(ends))}
     apart = ((lo, hi) for _, lo, hi in auto(decisions) if homes.get(lo) != homes.get(hi))
     insert_pairs(session, [pair_row(lo, hi, decisions[lo, hi], held=True) for lo, hi in apart])
+
+
+def joining(
+    session: Session, context: Context, features: Mapping[int, Features], one: Iterable[int], other: Collection[int]
+) -> set[tuple[int, int]]:
+    """Of the pairs across that the rules would make one, the first of each tier; of the first :data:`ACROSS_MAX`."""
+    shared: dict[str, int] = {}
+    shared_values(session, context, match_keys_of(features.values()), shared)
+    pairs = ((min(a, b), max(a, b)) for a, b in islice(product(one, other), ACROSS_MAX))
+    decided = {(lo, hi): decide(features[lo], features[hi], shared) for lo, hi in pairs}
+    return set({tier: (lo, hi) for tier, lo, hi in reversed(auto(decided))}.values())
 
 
 def _decide(
@@ -148,7 +165,10 @@ def _lock(
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)
     load_known(session, records, found.features)
-    group.decisions.update((pair, JUDGED[Verdict(verdict)]) for pair, verdict in group.judged.items())
+    settled = group.settled()
+    for pair in [pair for pair in decisions if settled(*pair) and pair not in group.judged]:
+        del decisions[pair]  # whichever of the two is decided again
+    group.decisions.update((pair, JUDGED[Verdict.SAME]) for pair, said in group.judged.items() if said == Verdict.SAME)
     return group
 
 
@@ -197,7 +217,11 @@ def _fits(found: Search, component: list[int], group: Group) -> bool:
 
 
 def _decide_within(found: Search, members: Collection[int], group: Group) -> None:
-    """Decides all pairs of these records that share a key, as far as neither this nor a person has decided them yet."""
+    """Decides all pairs of these records that share a key, as far as neither this nor a person has decided them yet.
+
+    Of a pair that was judged not to be one it is still asked whether the rules would make it one: then what is said of it
+    changes nothing for the others of a group that could not be one anyway.
+    """
     settled = group.settled()
     blocks: dict[Key, list[int]] = defaultdict(list)
     for member in sorted(members)[:COMPONENT_MAX]:
@@ -208,7 +232,7 @@ def _decide_within(found: Search, members: Collection[int], group: Group) -> Non
         for key, block in blocks.items()
         if len(block) > 1 and not found.silent(key) and len(block) <= BLOCKS[key[0]].rows_max < OVERFLOW * 10
         for pair in combinations(block, 2)
-        if pair not in group.decisions and not settled(*pair)
+        if pair not in group.decisions and (pair in group.judged or not settled(*pair))
     }
     features = found.features
     group.decisions.update(((lo, hi), decide(features[lo], features[hi], found.shared)) for lo, hi in pairs)

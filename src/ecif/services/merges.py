@@ -248,7 +248,7 @@ def _merge(
     if operation:
         operations.keep_records(session, operation.id, members.home)
     said = merging(members, survivor)
-    return _apply(session, context, members, said, survivor, operation)
+    return _apply(session, context, members, said, [survivor], operation)
 
 
 # Split
@@ -351,7 +351,7 @@ def _split(
         operations.keep_records(session, operation.id, members.home)
     if accounts:
         give(session, context, accounts, min(ids), operation.id if operation else None)
-    return _apply(session, context, members, splitting(members, no, ids), no, operation)
+    return _apply(session, context, members, splitting(members, no, ids), [no], operation)
 
 
 # Undo
@@ -419,8 +419,8 @@ def _reverse(
 ) -> Regrouped:
     assert merge.outcome is not None
     survivor, retired = merge.outcome["survivor"], merge.outcome["retired"]
-    said = undoing(members, held, survivor, _anchors(session, [survivor, *retired]))
-    regrouped = _apply(session, context, members, said, "", operation)
+    said = undoing(session, context, members, held, survivor, _anchors(session, [survivor, *retired]))
+    regrouped = _apply(session, context, members, said, [survivor, *retired], operation)
     if set(retired) - set(regrouped.resurrected):  # never half of it
         raise ReverseBlocked([])
     if operation:
@@ -479,12 +479,12 @@ def judge(
     said = _said(members, a, b, verdict)
     moves = False
     with _taken_back(session):
-        moves = bool(_apply(session, context, members, said, "", None).moved)
+        moves = bool(_apply(session, context, members, said, (), None).moved)
     if moves:
         request = {"source_records": sorted([list(one), list(other)]), "verdict": verdict.value}
         return operations.ask(session, context, Kind.JUDGEMENT, homes[a], request, _seen(members), reason=reason)
     context = log_change(session, context, "JUDGE", reason=reason)
-    _apply(session, context, members, said, "", None, reason=reason)
+    _apply(session, context, members, said, (), None, reason=reason)
     return None
 
 
@@ -563,7 +563,7 @@ def _approved_judgement(session: Session, context: Context, operation: Operation
     (one, other), verdict = operation.request["source_records"], Verdict(operation.request["verdict"])
     a, b, _ = _two(session, (one[0], one[1]), (other[0], other[1]))
     operations.keep_records(session, operation.id, members.home)
-    return _apply(session, context, members, _said(members, a, b, verdict), "", operation)
+    return _apply(session, context, members, _said(members, a, b, verdict), (), operation)
 
 
 _CARRY_OUT = {
@@ -602,19 +602,23 @@ def _apply(
     context: Context,
     members: Members,
     said: Said,
-    survivor: str,
+    preferred: Collection[str],
     operation: Operation | None,
     *,
     reason: str = "",
 ) -> Regrouped:
-    """Carries judgements out, and takes along what does not hang on a source record."""
+    """Carries judgements out, and takes along what does not hang on a source record.
+
+    Args:
+        preferred: numbers that stay or live again, before others of the same records; of a merge or split, the survivor.
+    """
     person = operation.maker if operation else (context.call.person if context.call else context.actor)
     assignment = apply(
         session, context, members, said,
-        reason=operation.reason if operation else reason, person=person, survivor=survivor,
+        reason=operation.reason if operation else reason, person=person, preferred=preferred,
         operation_id=operation.id if operation else None,
     )  # fmt: skip
-    regrouped = _regrouped(assignment, survivor or next(iter(members.by_no)))
+    regrouped = _regrouped(assignment, next(iter(preferred), next(iter(members.by_no))))
     for holding in HOLDINGS:
         holding.move(session, context, {name: (left, to) for name, left, to in regrouped.moved})
     return regrouped

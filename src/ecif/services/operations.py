@@ -16,6 +16,7 @@ from ecif.models import Operation as OperationRow
 from ecif.models import OperationRecord
 from ecif.services.change_requests import MakerIsChecker, is_other_person
 from ecif.services.context import Call, Context
+from ecif.services.customers import NUMBERS
 from ecif.services.rows import insert_rows, query, send
 
 _ONE = "SELECT * FROM operation WHERE id = %(id)b"
@@ -35,10 +36,8 @@ _LIST = (
     " AND (%(customer_no)b = '' OR id = ANY(%(ids)b::bigint[])) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
 )
 _OF_CUSTOMER = (
-    "WITH one AS (SELECT coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b), nos AS"
-    " (SELECT customer_no FROM party WHERE customer_no = (SELECT live FROM one) OR merged_into = (SELECT live FROM one))"
-    " SELECT o.id FROM nos JOIN operation o USING (customer_no) UNION SELECT r.operation_id FROM nos"
-    " JOIN link l USING (customer_no) JOIN operation_record r ON r.record_id = l.record_id"
+    f"WITH nos AS ({NUMBERS}) SELECT o.id FROM nos JOIN operation o USING (customer_no) UNION SELECT r.operation_id"
+    " FROM nos JOIN link l USING (customer_no) JOIN operation_record r ON r.record_id = l.record_id"
 )
 _COLUMNS = (
     "kind", "status", "customer_no", "request", "seen", "fingerprint", "reason", "evidence", "maker", "caller", "channel",
@@ -233,6 +232,6 @@ def listing(
     session: Session, *, status: str = "", kind: str = "", customer_no: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Operation]:
     """Operations, oldest first; of a customer those under each of his numbers, and those that moved a record of his."""
-    ids = [row.id for row in query(session, _OF_CUSTOMER, no=customer_no)] if customer_no else []
+    ids = [row.id for row in query(session, _OF_CUSTOMER, customer_no=customer_no)] if customer_no else []
     rows = query(session, _LIST, status=status, kind=kind, customer_no=customer_no, ids=ids, after=after, limit=limit)
     return [_operation(row) for row in rows]

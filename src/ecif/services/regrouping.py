@@ -17,12 +17,13 @@ from sqlalchemy.orm import Session
 from ecif.domain.judgements import Verdict
 from ecif.matching.clustering import JUDGED_TIER, connected
 from ecif.matching.features import Features
-from ecif.services.assignment import Assignment
+from ecif.services.assignment import JUDGED_OTHER_RULE, Assignment
 from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
 from ecif.services.judgements import Pair, pair, settled, standing, write
+from ecif.services.linking import joining
 from ecif.services.rows import query, send
 
 RECORDS_MAX = 2000
@@ -42,8 +43,8 @@ _LIVE = (
 _ANCHOR = "UPDATE party SET anchor_id = %(anchor)b WHERE customer_no = %(no)b"
 _TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
 _DOUBTFUL = (
-    "SELECT record_lo, record_hi FROM doubtful_pair"
-    " WHERE record_lo = ANY(%(ids)b::bigint[]) AND record_hi = ANY(%(ids)b::bigint[])"
+    f"SELECT record_lo, record_hi FROM doubtful_pair WHERE rule <> '{JUDGED_OTHER_RULE}'"
+    " AND record_lo = ANY(%(ids)b::bigint[]) AND record_hi = ANY(%(ids)b::bigint[])"
 )
 _FORGET = (
     "DELETE FROM doubtful_pair d USING unnest(%(los)b::bigint[], %(his)b::bigint[]) gone(lo, hi)"
@@ -169,18 +170,36 @@ def splitting(members: Members, no: str, moved: Collection[int]) -> Said:
     return _news(said | severing(members, moved, stay) | {pair(stay[0], min(moved)): Verdict.NOT_SAME}, members)
 
 
-def undoing(members: Members, held: Mapping[int, str], survivor: str, anchors: Mapping[str, int]) -> Said:
+def undoing(
+    session: Session,
+    context: Context,
+    members: Members,
+    held: Mapping[int, str],
+    survivor: str,
+    anchors: Mapping[str, int],
+) -> Said:
     """What makes those whom a merge joined several again: everybody who then came with a number leaves with it.
+
+    Where the rules alone would make them one, and only others kept them from it, it is said of those pairs too: so the undo
+    leaves these others as they were.
 
     Args:
         held: under which number each record was before the merge.
         anchors: the records that the numbers were issued for.
     """
     said: Said = {}
+    stand = set(anchors.values())
+
+    def anchored(record: int) -> tuple[bool, int]:
+        return (record not in stand, record)
+
     for loser in sorted(set(held.values()) - {survivor}):
-        leave = [r for r, no in held.items() if no == loser and r in members.features]
-        others = [r for r, no in held.items() if no != loser and r in members.features]
+        leave, others = (
+            sorted((r for r, no in held.items() if (no == loser) is ours and r in members.features), key=anchored)
+            for ours in (True, False)
+        )
         said |= severing(members, leave, others)
+        said |= dict.fromkeys(joining(session, context, members.features, leave, others), Verdict.NOT_SAME)
         said |= _tie(leave, leave[0], members.same) if leave else {}
         said[pair(anchors[survivor], anchors[loser])] = Verdict.NOT_SAME
     return _news(said, members)
@@ -221,14 +240,14 @@ def apply(
     *,
     reason: str,
     person: str,
-    survivor: str = "",
+    preferred: Collection[str] = (),
     operation_id: int | None = None,
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
     write(session, context, said, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
-    return follow(session, context, {}, dirty, (), Result(), survivor)
+    return follow(session, context, {}, dirty, (), Result(), preferred)
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.review_policy import ReviewState, Stake, risk_class, risks_of
 from ecif.models import MergeReview, ReviewEntry
+from ecif.services.assignment import JUDGED_OTHER_RULE
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST
 from ecif.services.rows import insert_rows, query, send, update_rows
@@ -29,7 +30,8 @@ _PAIRS = (
     " between_two AS (SELECT least(a.customer_no, b.customer_no) lo, greatest(a.customer_no, b.customer_no) hi,"
     "  pairs.record_lo, pairs.record_hi, pairs.held, pairs.level, pairs.rule, pairs.evidence, pairs.policy_version"
     "  FROM pairs JOIN link a ON a.record_id = record_lo AND a.ended_at IS NULL"
-    "  JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL WHERE a.customer_no <> b.customer_no)"
+    "  JOIN link b ON b.record_id = record_hi AND b.ended_at IS NULL WHERE a.customer_no <> b.customer_no"
+    f"  AND pairs.rule <> '{JUDGED_OTHER_RULE}')"
     " SELECT * FROM (SELECT *, count(*) OVER (PARTITION BY lo, hi) AS total,"
     "  row_number() OVER (PARTITION BY lo, hi ORDER BY held DESC, level, record_lo, record_hi) AS place FROM between_two) s"
     f" WHERE place <= {PAIRS_MAX} ORDER BY lo, hi, place"
