@@ -322,3 +322,41 @@ def test_a_clerks_word_is_not_lifted_by_evidence(engine: Engine, digests: KeyDig
     assert [f.rule for f in blocked.value.findings] == ["STATED_NOT_SAME"]
     stewards.merge("core:1", "loan:5", override=["STATED_NOT_SAME"])
     assert stewards.no("core:1") == stewards.no("loan:5")
+
+
+def test_a_record_placed_by_a_person_leads_no_stranger_in(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """A wrong merge: the record turns into another customer's, whom the engine would find under his number."""
+    deliver(engine, digests, record("loan", "9", "王五一", id=citizen(9)))
+    stewards.merge("core:1", "core:2")
+    before = stewards.no("core:1"), stewards.no("loan:9")
+    deliver(engine, digests, record("core", "2", "王五一", id=citizen(9), day=9))
+    assert (stewards.no("core:2"), stewards.no("loan:9")) == before
+    assert [kind for kind, *_ in reviews(engine)] == ["MISFIT"]
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'") == 1
+    deliver(engine, digests, record("ebank", "1", "张三丰", id=ID_A), record("ebank", "9", "王五一", id=citizen(9)))
+    assert (stewards.no("ebank:1"), stewards.no("ebank:9")) == before
+    run_transaction(engine, lambda s: rebuild(s, stewards.context()))
+    assert (stewards.no("core:2"), stewards.no("loan:9"), stewards.no("ebank:9")) == (*before, before[1])
+
+
+def test_what_a_person_placed_stays_where_others_join_it(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(
+        engine,
+        digests,
+        record("loan", "3", "赵六七", phone="13911117777"),
+        record("loan", "4", "赵六柒", phone="13911118888"),
+    )
+    stewards.merge("loan:3", "loan:4")
+    no = stewards.no("loan:3")
+    deliver(
+        engine,
+        digests,
+        record("loan", "3", "赵六七", id=ID_A, phone="13911117777", day=9),
+        record("card", "1", "赵六七", id=ID_A, day=9),
+        record("core", "1", "赵六七", id=ID_A, day=9),
+    )
+    assert stewards.no("loan:4") == stewards.no("loan:3") == no

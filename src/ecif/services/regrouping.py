@@ -263,7 +263,7 @@ def apply(
     operation_id: int | None = None,
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
-    write(session, context, said, reason=reason, person=person, operation_id=operation_id)
+    write(session, context, said, members.features, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
     return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
