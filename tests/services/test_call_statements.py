@@ -105,11 +105,37 @@ def test_merging_splitting_and_judging(api: Api) -> None:
     for n, record in enumerate(records):
         api.ask("PUT", f"{RECORDS}/ebank/{record['key']}", json=sent(31, 1 + n))
     split = {"source_records": records[:1]}
-    takes(api, 42, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
+    takes(api, 40, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
     asked = takes(api, 9, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
-    takes(api, 37, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
-    takes(api, 45, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
+    takes(api, 35, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 43, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
     takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
     takes(api, 1, 200, "GET /v1/operations?status=PENDING")
     takes(api, 2, 200, f"GET /v1/operations?customer_no={nos[0]}")
     takes(api, 1, 200, f"GET /v1/operations/{merge}")
+
+
+def test_reviews(api: Api) -> None:
+    """Each of two who may be one: the first pair is judged, the second merged, the third decided in bulk."""
+    for n in (301, 302, 303):
+        assert api.ask("PUT", f"{RECORDS}/ebank/r{n}", json=sent(n)).status_code == 201
+        other = {"name": f"周另{chr(0x4E00 + n)}"}
+        takes(api, 26, 201, f"PUT {RECORDS}/card/r{n}", json=sent(n) | other)
+    takes(api, 27, 200, f"PUT {RECORDS}/card/r303", json=sent(303, 2, occupation="教师") | other)
+    queue = "/v1/merge-reviews"
+    rows = takes(api, 1, 200, f"GET {queue}?sort=oldest").json()["items"]
+    judged, merged, _ = (f"{queue}/{row['id']}" for row in rows[-3:])
+    takes(api, 4, 200, f"GET {judged}")
+    takes(api, 2, 200, f"GET {judged}/history")
+    takes(api, 4, 200, f"POST {judged}:claim", headers=COUNTER)
+    takes(api, 2, 200, f"POST {judged}:comment", json={"text": "x"}, headers=COUNTER)
+    takes(api, 4, 200, f"POST {judged}:release", headers=COUNTER)
+    apart, same = WHY | {"decision": "NOT_SAME"}, WHY | {"decision": "SAME"}
+    takes(api, 25, 200, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
+    takes(api, 1, 409, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
+    asked = takes(api, 17, 202, f"POST {merged}:decide", json=same, headers=COUNTER | {"If-Match": '"v1"'})
+    takes(api, 5, 200, f"POST {asked.headers['Location']}:reject", json={}, headers={"X-Operator": "chief"})
+    chosen = {"filter": {"rule": "P-ID-NAME"}, "decision": "NOT_SAME"}
+    seen = takes(api, 1, 200, f"POST {queue}:preview-bulk", json=chosen).json()["seen"]
+    bulk = takes(api, 25, 200, f"POST {queue}:decide-bulk", json=chosen | WHY | {"seen": seen}, headers=COUNTER).json()
+    takes(api, 30, 200, f"POST /v1/bulk-decisions/{bulk['bulk_decision']}:undo", json=WHY, headers=COUNTER)

@@ -249,7 +249,7 @@ def apply(
     write(session, context, said, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
-    return follow(session, context, {}, dirty, (), Result(), preferred)
+    return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:
@@ -262,13 +262,13 @@ def _forget(session: Session, members: Members, said: Said) -> None:
 
 
 def _concerned(members: Members, said: Said) -> set[int]:
-    """The records to decide again. What ties records of one customer leads nobody anywhere; pairs that were held apart may
-    now be one, whichever they are."""
-    if Verdict.WITHDRAWN in said.values():
-        return set(members.features)
+    """The records to decide again. What ties records of one customer leads nobody anywhere. Where a tie ends, pairs with
+    others that were settled by way of it may now be one, whichever they are."""
     home = members.home
-    leading = [p for p, verdict in said.items() if verdict is Verdict.NOT_SAME or home[p[0]] != home[p[1]]]
-    return {r for p in leading or said for r in p}
+    within = {p for p in said if home[p[0]] == home[p[1]]}
+    if any(said[p] is Verdict.WITHDRAWN or (said[p] is Verdict.NOT_SAME and p in within) for p in said):
+        return set(members.features)
+    return {r for p in (said.keys() - within or said) for r in p}
 
 
 def give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:
