@@ -88,6 +88,7 @@ class Group:
         links: the live link of each record, its id and its rule.
         parties: all numbers whose records these are, retired ones too.
         judged: the pairs of these records that were judged, and how.
+        tied: what ties others, from whom these were told apart, to others still.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
     """
 
@@ -97,6 +98,7 @@ class Group:
     links: dict[int, tuple[int, str]] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
     judged: dict[tuple[int, int], str] = field(default_factory=dict)
+    tied: dict[tuple[int, int], str] = field(default_factory=dict)
     held: bool = False
 
     @property
@@ -106,7 +108,7 @@ class Group:
 
     def settled(self) -> Callable[[int, int], bool]:
         """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
-        return settled(self.judged)
+        return settled(self.tied | self.judged)
 
 
 def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:
