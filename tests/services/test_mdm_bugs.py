@@ -130,3 +130,22 @@ def test_a_link_of_the_engine_is_decided_again_and_one_of_a_person_is_not(
         deliver(engine, digests, record(system, "1", "李四光", id=ID_C, day=3))
         assert stewards.no(f"{system}:1") == to, system
     assert holds(engine)
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+def test_nobody_is_asked_of_those_who_are_tied_to_whom_he_was_told_apart_from(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, told_first: bool
+) -> None:
+    """core:1 is not core:2, who is card:3: whether core:1 is card:3 is no question, whichever was said first."""
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A), record("core", "2", "王五一"))
+    deliver(engine, digests, record("card", "3", "赵六六", id=ID_A))
+    assert len(open_reviews(engine)) == 1
+    if told_first:
+        stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    stewards.merge("core:2", "card:3")
+    if not told_first:
+        stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    asked = "SELECT count(*) FROM doubtful_pair"
+    assert open_reviews(engine) == set() and scalar(engine, asked) == 0
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, day=1, phone="13912345670"))
+    assert open_reviews(engine) == set() and scalar(engine, asked) == 0

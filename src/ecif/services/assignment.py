@@ -91,6 +91,7 @@ class Group:
         judged: the pairs of these records that were judged, and how.
         ties: the groups that judgements tie.
         doubted: records that now tell of somebody else than when they were tied, and that nothing else ties to the others.
+        tied: what ties others, from whom these were told apart, to others still.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
     """
 
@@ -102,6 +103,7 @@ class Group:
     judged: dict[tuple[int, int], str] = field(default_factory=dict)
     ties: Roots = field(default_factory=dict)
     doubted: set[int] = field(default_factory=set)
+    tied: dict[tuple[int, int], str] = field(default_factory=dict)
     held: bool = False
 
     @property
@@ -114,7 +116,7 @@ class Group:
 
     def settled(self) -> Callable[[int, int], bool]:
         """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
-        return settled(self.judged)
+        return settled(self.tied | self.judged)
 
 
 def auto(decisions: Mapping[tuple[int, int], Decision]) -> list[Edge]:

@@ -32,6 +32,12 @@ _STANDING = " UNION ".join(
     f" AND verdict <> 'WITHDRAWN' AND {NEWEST}"
     for end in ("record_lo", "record_hi")
 )
+_TIED = (
+    "WITH RECURSIVE tied(id) AS (SELECT unnest(%(ids)b::bigint[]) UNION"
+    " SELECT CASE WHEN j.record_lo = tied.id THEN j.record_hi ELSE j.record_lo END FROM tied"
+    f" JOIN judgement j ON tied.id IN (j.record_lo, j.record_hi) AND j.verdict = 'SAME' AND {NEWEST})"
+    f" SELECT record_lo, record_hi FROM tied JOIN judgement j ON j.record_lo = tied.id WHERE verdict = 'SAME' AND {NEWEST}"
+)
 _HISTORY = (
     "SELECT j.id, a.system AS system_lo, a.key AS key_lo, b.system AS system_hi, b.key AS key_hi, j.verdict, j.reason, j.person,"
     f" j.operation_id, j.made_at, {NEWEST} AS standing FROM source_record r JOIN LATERAL"
@@ -93,6 +99,12 @@ def standing(session: Session, ids: Collection[int]) -> dict[Pair, Verdict]:
     """The judgements that stand on pairs of which one of these records is a half."""
     rows = query(session, _STANDING, ids=list(ids))
     return {(row.record_lo, row.record_hi): Verdict(row.verdict) for row in rows}
+
+
+def tied_beyond(session: Session, judged: Mapping[Pair, str], known: Collection[int]) -> dict[Pair, Verdict]:
+    """What ties those to others whom our records, which are known, were told apart from: these others are told apart too."""
+    far = {r for p, verdict in judged.items() if verdict == Verdict.NOT_SAME for r in p} - set(known)
+    return {(lo, hi): Verdict.SAME for lo, hi in query(session, _TIED, ids=list(far))} if far else {}
 
 
 def write(

@@ -46,7 +46,7 @@ from ecif.services.candidates import (
     strong_keys_of,
 )
 from ecif.services.context import Context
-from ecif.services.judgements import NEWEST, basis, ties_of
+from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
 from ecif.services.rows import query
 
 COMPONENT_MAX = 5000
@@ -177,6 +177,7 @@ def _lock(
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)
     load_known(session, records, found.features)
+    group.tied = dict(tied_beyond(session, group.judged, group.home))
     settled = group.settled()
     for pair in [pair for pair in decisions if settled(*pair) and pair not in group.judged]:
         del decisions[pair]  # whichever of the two is decided again

@@ -22,7 +22,7 @@ from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
-from ecif.services.judgements import Pair, pair, settled, standing, write
+from ecif.services.judgements import Pair, pair, settled, standing, tied_beyond, write
 from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
 from ecif.services.maintenance import OWN_KEY
@@ -52,7 +52,7 @@ _ISSUED = "SELECT customer_no FROM party WHERE anchor_id = ANY(%(ids)b::bigint[]
 _TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
 _DOUBTFUL = (
     f"SELECT record_lo, record_hi FROM doubtful_pair WHERE rule <> '{JUDGED_OTHER_RULE}'"
-    " AND record_lo = ANY(%(ids)b::bigint[]) AND record_hi = ANY(%(ids)b::bigint[])"
+    " AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
 )
 _FORGET = (
     "DELETE FROM doubtful_pair d USING unnest(%(los)b::bigint[], %(his)b::bigint[]) gone(lo, hi)"
@@ -271,7 +271,8 @@ def apply(
 
 def _forget(session: Session, members: Members, said: Said) -> None:
     """Drops the doubts that people have settled: they would open reviews again."""
-    decided = settled(members.judged | said)
+    judged = members.judged | said
+    decided = settled(tied_beyond(session, judged, members.features) | judged)
     rows = query(session, _DOUBTFUL, ids=list(members.features))
     gone = [(lo, hi) for lo, hi in rows if decided(lo, hi)]
     if gone:
