@@ -97,6 +97,8 @@ def upgrade() -> None:
         _column("record_lo", sa.BigInteger()),
         _column("record_hi", sa.BigInteger()),
         _column("verdict", sa.String(40)),
+        _column("basis_lo", sa.LargeBinary(8), nullable=True),
+        _column("basis_hi", sa.LargeBinary(8), nullable=True),
         _column("reason", sa.String(500)),
         _column("person", sa.String(200)),
         _column("operation_id", sa.BigInteger(), nullable=True),

@@ -271,3 +271,92 @@ def test_what_is_asked_for_again_after_a_change_can_be_approved(
     again = stewards.run(merges.ask_merge, nos, reason="x")
     assert again.id != asked.id and stewards.approve(again).status is Status.DONE
     assert scalar(engine, f"SELECT status FROM operation WHERE id = {asked.id}") == "REJECTED"
+
+
+def test_what_arrived_since_goes_to_whom_it_fits(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    """Also where a later merge had tied it to the survivor."""
+    deliver(
+        engine,
+        digests,
+        record("core", "2", "张叁丰", id=ID_B, day=2),
+        record("core", "3", "章三丰", phone="13911115555"),
+    )
+    merge = stewards.merge("core:1", "core:2", survivor="core:1", evidence="x")
+    deliver(engine, digests, record("loan", "2", "张叁丰", id=ID_B))
+    stewards.merge("core:1", "core:3", survivor="core:1")
+    assert len(parties(engine)) == 1
+    stewards.reverse(merge)
+    assert parties(engine) == {frozenset({"core:1", "card:1", "core:3"}), frozenset({"core:2", "loan:2"})}
+
+
+def test_an_ended_tie_leaves_nothing_that_a_rebuild_would_find(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(
+        engine,
+        digests,
+        record("core", "1", "赵一一", phone="13900001111"),
+        record("core", "2", "赵二二", phone="13900002222"),
+    )
+    deliver(engine, digests, record("core", "4", "张三丰", id=ID_A))
+    stewards.merge("core:1", "core:2", "core:4")
+    deliver(engine, digests, record("card", "3", "李四光", phone="13900003333"))
+    stewards.judge("core:2", "card:3", Verdict.NOT_SAME)
+    deliver(engine, digests, record("card", "3", "张三丰", id=ID_A, day=3))
+    stewards.split("core:4", "core:2")
+    stored = parties(engine)
+    run_transaction(engine, lambda s: rebuild(s, stewards.context()))
+    assert parties(engine) == stored
+
+
+def test_a_request_is_not_approved_for_somebody_else(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x", evidence="证明 1")
+    deliver(engine, digests, record("core", "2", "欧阳锋", id=ID_B, day=5))
+    with pytest.raises(OperationStale):
+        stewards.approve(asked)
+
+
+def test_a_clerks_word_is_not_lifted_by_evidence(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, record("loan", "5", "张三风", phone="13911119999", not_same_as=(("core", "1"),)))
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.merge("core:1", "loan:5", evidence="x")
+    assert [f.rule for f in blocked.value.findings] == ["STATED_NOT_SAME"]
+    stewards.merge("core:1", "loan:5", override=["STATED_NOT_SAME"])
+    assert stewards.no("core:1") == stewards.no("loan:5")
+
+
+def test_a_record_placed_by_a_person_leads_no_stranger_in(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """A wrong merge: the record turns into another customer's, whom the engine would find under his number."""
+    deliver(engine, digests, record("loan", "9", "王五一", id=citizen(9)))
+    stewards.merge("core:1", "core:2")
+    before = stewards.no("core:1"), stewards.no("loan:9")
+    deliver(engine, digests, record("core", "2", "王五一", id=citizen(9), day=9))
+    assert (stewards.no("core:2"), stewards.no("loan:9")) == before
+    assert [kind for kind, *_ in reviews(engine)] == ["MISFIT"]
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'") == 1
+    deliver(engine, digests, record("ebank", "1", "张三丰", id=ID_A), record("ebank", "9", "王五一", id=citizen(9)))
+    assert (stewards.no("ebank:1"), stewards.no("ebank:9")) == before
+    run_transaction(engine, lambda s: rebuild(s, stewards.context()))
+    assert (stewards.no("core:2"), stewards.no("loan:9"), stewards.no("ebank:9")) == (*before, before[1])
+
+
+def test_what_a_person_placed_stays_where_others_join_it(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(
+        engine,
+        digests,
+        record("loan", "3", "赵六七", phone="13911117777"),
+        record("loan", "4", "赵六柒", phone="13911118888"),
+    )
+    stewards.merge("loan:3", "loan:4")
+    no = stewards.no("loan:3")
+    deliver(
+        engine,
+        digests,
+        record("loan", "3", "赵六七", id=ID_A, phone="13911117777", day=9),
+        record("card", "1", "赵六七", id=ID_A, day=9),
+        record("core", "1", "赵六七", id=ID_A, day=9),
+    )
+    assert stewards.no("loan:4") == stewards.no("loan:3") == no

@@ -83,6 +83,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "账户不属于留下的源记录, 或账号被掩码",
         "an account of no record that stays, or its number is hidden",
     ),
+    "ECIF-3037": (
+        "留下的均为被合并客户的源记录, 请改为撤销合并",
+        "only records of merged numbers would stay: undo the merge instead",
+    ),
     "ECIF-3040": ("须先撤销其后的操作", "later operations have to be undone first"),
     "ECIF-3041": ("不是有效的合并, 不能撤销", "not a merge that stands: it can't be undone"),
     "ECIF-3042": ("与其他人工裁决矛盾, 须先撤回", "other judgements say the opposite: withdraw them first"),

@@ -66,14 +66,17 @@ class Regrouping:
             return EventType.SPLIT
         if self.resurrected:
             return EventType.UNMERGED
-        return EventType.MERGED if self.retired else None
+        if self.retired:
+            return EventType.MERGED
+        return EventType.SPLIT if self.operation and self.moved else None
 
     @property
     def data(self) -> dict[str, Any]:
         """What the events tell of it, the same on all of its numbers."""
         moved = [(*name.partition(":")[::2], left, to) for name, left, to in self.moved]
+        kept = {left for _, left, _ in self.moved if left not in self.retired}
         return {
-            "survivors": sorted(set(self.retired.values())),
+            "survivors": sorted({*self.retired.values(), *kept}),
             "retired": sorted(self.retired),
             "resurrected": list(self.resurrected),
             "created": list(self.created),

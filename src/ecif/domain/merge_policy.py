@@ -51,6 +51,10 @@ MERGE_RULES: Mapping[str, MergeRule] = {
             "JUDGED_NOT_SAME", Level.BLOCK, Lift.WITHDRAWAL, "已裁决为非同一客户, 须先撤回裁决",
             "judged not to be the same; the judgement has to be withdrawn first",
         ),
+        MergeRule(
+            "STATED_NOT_SAME", Level.BLOCK, Lift.OVERRIDE, "柜员在开户时确认为非同一客户",
+            "a clerk said at the opening that they are not the same",
+        ),
         MergeRule("CLOSED", Level.BLOCK, Lift.OVERRIDE, "客户已销户", "a customer is closed"),
         MergeRule("BOTH_HOLD_ACCOUNTS", Level.WARN, Lift.NOTHING, "双方均有未销账户", "both hold open accounts"),
         MergeRule(

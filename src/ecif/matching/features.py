@@ -70,6 +70,11 @@ class Features:
         return name.key if name else ""
 
 
+def identity(features: Features) -> tuple[object, ...]:
+    """Of whom a record tells: its numbers, its name, its birth date."""
+    return features.strong, features.documents, features.name_key, features.birth
+
+
 def features_of(record: PartyRecord) -> Features:
     """Normalises a record for matching. The record's own business date is 'today', so that the result never changes."""
     return _person(record) if record.party_type is PartyType.PERSON else _organization(record)

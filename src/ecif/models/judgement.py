@@ -13,7 +13,7 @@ from ecif.models.base import Base, Code, CustomerNo, Document, Moment
 
 class Judgement(Base):
     """A person's SAME or NOT_SAME between two source records, or that it no longer holds. The newest of a pair counts;
-    none is ever changed.
+    none is ever changed. ``basis_lo`` and ``basis_hi`` are digests of whom the records told of then.
     """
 
     __tablename__ = "judgement"
@@ -27,6 +27,8 @@ class Judgement(Base):
     record_lo: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"))
     record_hi: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"))
     verdict: Mapped[Code]
+    basis_lo: Mapped[bytes | None] = mapped_column(LargeBinary(8))
+    basis_hi: Mapped[bytes | None] = mapped_column(LargeBinary(8))
     reason: Mapped[str] = mapped_column(String(500))
     person: Mapped[str] = mapped_column(String(200))
     operation_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("operation.id"))

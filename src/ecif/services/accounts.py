@@ -27,7 +27,7 @@ _OWNERS = (
 _NAMED = (
     "SELECT r.id, r.system, r.key, a.digest FROM unnest(%(systems)b::text[], %(keys)b::text[], %(digests)b::uuid[])"
     " q(system, key, digest) JOIN source_record r USING (system, key)"
-    " JOIN account a ON a.record_id = r.id AND a.digest = q.digest WHERE r.id = ANY(%(ids)b::bigint[])"
+    " JOIN account a ON a.record_id = r.id AND a.owner_id = r.id AND a.digest = q.digest WHERE r.id = ANY(%(ids)b::bigint[])"
 )
 _GIVE = "UPDATE account SET owner_id = %(owner)b WHERE record_id = %(record)b AND digest = %(digest)b"
 _UNFIND = "DELETE FROM record_key WHERE digest = %(digest)b AND record_id = %(record)b"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from ecif.domain.customer_number import make_customer_number
 from ecif.domain.events import Regrouping
 from ecif.domain.judgements import Verdict
-from ecif.matching.clustering import JUDGED_TIER, Edge, connected
+from ecif.matching.clustering import JUDGED_TIER, Edge, Roots, connected
 from ecif.matching.decision import score
 from ecif.matching.features import Features
 from ecif.matching.rules import POLICY_VERSION, RULES
@@ -88,6 +89,8 @@ class Group:
         links: the live link of each record, its id and its rule.
         parties: all numbers whose records these are, retired ones too.
         judged: the pairs of these records that were judged, and how.
+        ties: the groups that judgements tie.
+        doubted: records that now tell of somebody else than when they were tied, and that nothing else ties to the others.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
     """
 
@@ -97,12 +100,17 @@ class Group:
     links: dict[int, tuple[int, str]] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
     judged: dict[tuple[int, int], str] = field(default_factory=dict)
+    ties: Roots = field(default_factory=dict)
+    doubted: set[int] = field(default_factory=set)
     held: bool = False
 
     @property
     def apart(self) -> list[tuple[int, int]]:
-        """The pairs that were judged not to be one."""
-        return [pair for pair, verdict in self.judged.items() if verdict == Verdict.NOT_SAME]
+        """The pairs that only people may join: those judged not to be one, and two groups that people tied, since what a person
+        placed never moves by itself.
+        """
+        judged = [pair for pair, verdict in self.judged.items() if verdict == Verdict.NOT_SAME]
+        return [*judged, *combinations(sorted({self.ties[r] for r in self.ties if r in self.home}), 2)]
 
     def settled(self) -> Callable[[int, int], bool]:
         """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
@@ -149,11 +157,13 @@ def assign(
 
 def _precedence(
     party: PartyRow, group: Group, features: Mapping[int, Features], preferred: Collection[str]
-) -> tuple[bool, bool, bool, str]:
-    """The survivor of a merge: a live number before a retired one, one that is preferred, a customer with a checked identity
-    number before one without, then the older number."""
-    strong = any(features[r].strong for r, no in group.home.items() if no == party.customer_no and r in features)
-    return (party.merged_into is not None, party.customer_no not in preferred, not strong, party.customer_no)
+) -> tuple[bool, bool, bool, bool, str]:
+    """The survivor of a merge: a live number before a retired one, one that is preferred, one under which a person placed
+    records, a customer with a checked identity number before one without, then the older number."""
+    records = [r for r, no in group.home.items() if no == party.customer_no and r in features]
+    placed, strong = any(r in group.ties for r in records), any(features[r].strong for r in records)
+    last = party.merged_into is not None
+    return (last, party.customer_no not in preferred, not placed, not strong, party.customer_no)
 
 
 def _issue(

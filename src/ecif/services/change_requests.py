@@ -117,11 +117,17 @@ def take(session: Session, context: Context, request_id: int) -> Request:
 
 
 def is_other_person(context: Context, maker: str, caller: str) -> bool:
-    """Whether this call is another person's than the maker's, who called through ``caller``."""
+    """Whether this call is another person's than the maker's, who called through ``caller``.
+
+    A caller who names no clerk may be any of his: he is another only than one who named none either, and called through
+    another caller.
+    """
     call = context.call
-    if call is None or (not call.operator and call.caller == caller):  # who names no clerk may be the same one
+    if call is None or call.person.casefold() == maker.casefold():
         return False
-    return call.person != maker
+    if maker.casefold() == caller.casefold():
+        return call.caller.casefold() != caller.casefold()
+    return bool(call.operator)
 
 
 def decide(session: Session, context: Context, request_id: int, status: RequestStatus, note: str) -> None:

@@ -6,6 +6,7 @@ The newest word on a pair stands, until a later one. Whoever writes one holds th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import RecordName
 from ecif.matching.clustering import JUDGED_TIER, Roots, roots_of
+from ecif.matching.features import Features, identity
 from ecif.models import Judgement
 from ecif.services.context import Context
 from ecif.services.rows import insert_rows, query
@@ -37,7 +39,18 @@ _HISTORY = (
     " JOIN source_record a ON a.id = j.record_lo JOIN source_record b ON b.id = j.record_hi"
     " WHERE r.system = %(system)b AND r.key = %(key)b AND j.id < %(before)b ORDER BY j.id DESC LIMIT %(limit)b"
 )
-_COLUMNS = ("record_lo", "record_hi", "verdict", "reason", "person", "operation_id", "change_id", "made_at")
+_COLUMNS = (
+    "record_lo",
+    "record_hi",
+    "verdict",
+    "basis_lo",
+    "basis_hi",
+    "reason",
+    "person",
+    "operation_id",
+    "change_id",
+    "made_at",
+)
 
 
 def pair(a: int, b: int) -> Pair:
@@ -45,14 +58,20 @@ def pair(a: int, b: int) -> Pair:
     return (a, b) if a < b else (b, a)
 
 
-def _roots(judged: Mapping[Pair, str]) -> Roots:
+def basis(features: Features) -> bytes:
+    """A digest of whom a record tells of: what was judged of it was judged of this."""
+    return blake2b(repr(identity(features)).encode(), digest_size=8).digest()
+
+
+def ties_of(judged: Mapping[Pair, str]) -> Roots:
+    """The groups of records that judgements tie, by each of their records."""
     edges = [(JUDGED_TIER, lo, hi) for (lo, hi), verdict in judged.items() if verdict == Verdict.SAME]
     return roots_of({r for _, lo, hi in edges for r in (lo, hi)}, edges)
 
 
 def settled(judged: Mapping[Pair, str]) -> Callable[[int, int], bool]:
     """Tells of two records whether people have settled it: by what was judged of them, or of others tied to them."""
-    roots = _roots(judged)
+    roots = ties_of(judged)
     apart = [p for p, verdict in judged.items() if verdict == Verdict.NOT_SAME]
     sides = {frozenset((roots.get(lo, lo), roots.get(hi, hi))) for lo, hi in apart}
 
@@ -65,7 +84,7 @@ def settled(judged: Mapping[Pair, str]) -> Callable[[int, int], bool]:
 
 def contradicts(judged: Mapping[Pair, str]) -> bool:
     """Whether of two records that judgements tie, by way of others or not, another says that they are not the same."""
-    roots = _roots(judged)
+    roots = ties_of(judged)
     apart = (p for p, verdict in judged.items() if verdict == Verdict.NOT_SAME)
     return any(lo in roots and roots[lo] == roots.get(hi) for lo, hi in apart)
 
@@ -80,15 +99,27 @@ def write(
     session: Session,
     context: Context,
     said: Mapping[Pair, Verdict],
+    features: Mapping[int, Features],
     *,
     reason: str,
     person: str,
     operation_id: int | None = None,
 ) -> None:
-    """Writes judgements down, each as the last word on its pair."""
+    """Writes judgements down, each as the last word on its pair, with whom the records (``features``) tell of now."""
     change = context.cause and context.cause.change_id
     rows = [
-        (lo, hi, verdict.value, reason, person, operation_id, change, context.now)
+        (
+            lo,
+            hi,
+            verdict.value,
+            basis(features[lo]),
+            basis(features[hi]),
+            reason,
+            person,
+            operation_id,
+            change,
+            context.now,
+        )
         for (lo, hi), verdict in sorted(said.items())
     ]
     insert_rows(session, Judgement, _COLUMNS, rows)

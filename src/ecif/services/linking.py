@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from itertools import combinations, islice, product
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -18,7 +20,7 @@ from ecif.matching.clustering import STATED_TIER, Edge, cluster, compatible, con
 from ecif.matching.decision import decide
 from ecif.matching.features import Features
 from ecif.matching.keys import BLOCKS, Key, match_keys
-from ecif.matching.types import Decision
+from ecif.matching.types import Decision, Outcome
 from ecif.services.assignment import (
     HELD,
     JUDGED,
@@ -44,7 +46,7 @@ from ecif.services.candidates import (
     strong_keys_of,
 )
 from ecif.services.context import Context
-from ecif.services.judgements import NEWEST
+from ecif.services.judgements import NEWEST, basis, ties_of
 from ecif.services.rows import query
 
 COMPONENT_MAX = 5000
@@ -70,8 +72,10 @@ _TIES = " UNION ".join(
     part
     for end in ("record_lo", "record_hi")
     for part in (
-        f"SELECT record_lo, record_hi, 'HELD' AS tie FROM doubtful_pair WHERE held AND {end} = ANY(%(ids)b::bigint[])",
-        f"SELECT record_lo, record_hi, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}",
+        "SELECT record_lo, record_hi, 'HELD' AS tie, NULL::bytea AS basis_lo, NULL::bytea AS basis_hi"
+        f" FROM doubtful_pair WHERE held AND {end} = ANY(%(ids)b::bigint[])",
+        "SELECT record_lo, record_hi, verdict, basis_lo, basis_hi"
+        f" FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}",
     )
 )
 """What ties records to others beside their keys: pairs that were held back, and judgements."""
@@ -152,7 +156,7 @@ def _lock(
 ) -> Group:
     """Locks the parties around the records until the group is closed: links, held pairs, and what they reach."""
     records = set(work) | {r for _, lo, hi in auto(decisions) for r in (lo, hi)}
-    group, unsettled = Group({}, {}, decisions), records
+    group, unsettled, ties = Group({}, {}, decisions), records, list[Any]()
     while unsettled:
         locked = query(session, _LOCK, ids=list(unsettled), known=list(group.parties))
         if not locked:
@@ -164,8 +168,9 @@ def _lock(
         group.links = {row.record_id: (row.id, row.rule) for row in links}
         ties = query(session, _TIES, ids=list(group.home))
         group.held = group.held or any(tie.tie == HELD for tie in ties)
-        group.judged = {(lo, hi): verdict for lo, hi, verdict in ties if verdict in JUDGED}
-        beyond = {r for lo, hi, tie in ties if tie in (HELD, Verdict.SAME) for r in (lo, hi)} - records
+        group.judged = {(t.record_lo, t.record_hi): t.tie for t in ties if t.tie in JUDGED}
+        tied = [t for t in ties if t.tie in (HELD, Verdict.SAME)]
+        beyond = {r for t in tied for r in (t.record_lo, t.record_hi)} - records
         unsettled = moved | (beyond - group.home.keys())
         records = records | group.home.keys() | beyond
     if group.home:
@@ -176,7 +181,45 @@ def _lock(
     for pair in [pair for pair in decisions if settled(*pair) and pair not in group.judged]:
         del decisions[pair]  # whichever of the two is decided again
     group.decisions.update((pair, JUDGED[Verdict.SAME]) for pair, said in group.judged.items() if said == Verdict.SAME)
+    group.ties = ties_of(group.judged)
+    group.doubted = _doubted(found, group, [t for t in ties if t.tie == Verdict.SAME])
+    group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
+
+
+def _doubted(found: Search, group: Group, ties: Iterable[Any]) -> set[int]:
+    """The tied records that tell of somebody else than when they were tied, unless the rules say that they belong anyway."""
+    bases: dict[int, set[bytes]] = defaultdict(set)
+    for tie in ties:
+        for record, told in ((tie.record_lo, tie.basis_lo), (tie.record_hi, tie.basis_hi)):
+            bases[record].add(bytes(told or b""))
+    features, shared = found.features, found.shared
+    changed = [r for r, told in bases.items() if r in features and basis(features[r]) not in told]
+
+    def belongs(record: int) -> bool:
+        others = (m for m, root in group.ties.items() if root == group.ties[record] and m != record and m in features)
+        return any(decide(features[record], features[m], shared).outcome is Outcome.AUTO for m in others)
+
+    return {record for record in changed if not belongs(record)}
+
+
+def _asked(group: Group, pair: tuple[int, int], decision: Decision) -> Decision:
+    """The decision, which is a person's where one of the two is doubted and it would lead beyond those it is tied to."""
+    lo, hi = pair
+    leads = group.ties.get(lo, lo) != group.ties.get(hi, hi) and not group.doubted.isdisjoint(pair)
+    if leads and decision.outcome is Outcome.AUTO and decision.tier > STATED_TIER:
+        return replace(decision, outcome=Outcome.REVIEW, rule="JUDGED-CHANGED", tier=0)
+    return decision
+
+
+def _told(found: Search, group: Group) -> Mapping[int, Features]:
+    """The features, without the numbers of doubted records: they neither forbid nor excuse."""
+    features = found.features
+    return (
+        features | {r: replace(features[r], strong=(), replaced=()) for r in group.doubted}
+        if group.doubted
+        else features
+    )
 
 
 def _clusters(
@@ -213,14 +256,14 @@ def _split(session: Session, context: Context, found: Search, component: list[in
     _decide_within(found, component, group)
     inside = set(component)
     edges = [edge for edge in auto(group.decisions) if edge[1] in inside and edge[2] in inside]
-    return cluster(sorted(component), edges, found.features, found.shared, group.apart)
+    return cluster(sorted(component), edges, _told(found, group), found.shared, group.apart)
 
 
 def _fits(found: Search, component: list[int], group: Group) -> bool:
     inside = set(component)
     said = [e for e in auto(group.decisions) if e[0] <= STATED_TIER and e[1] in inside and e[2] in inside]
     roots = roots_of(component, said, group.apart)
-    return compatible(component, found.features, found.shared, group.apart, roots)
+    return compatible(component, _told(found, group), found.shared, group.apart, roots)
 
 
 def _decide_within(found: Search, members: Collection[int], group: Group) -> None:
@@ -242,4 +285,5 @@ def _decide_within(found: Search, members: Collection[int], group: Group) -> Non
         if pair not in group.decisions and (pair in group.judged or not settled(*pair))
     }
     features = found.features
-    group.decisions.update(((lo, hi), decide(features[lo], features[hi], found.shared)) for lo, hi in pairs)
+    for lo, hi in pairs:
+        group.decisions[lo, hi] = _asked(group, (lo, hi), decide(features[lo], features[hi], found.shared))

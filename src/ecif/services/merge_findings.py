@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import combinations, product
 
 from sqlalchemy.orm import Session
@@ -53,8 +54,11 @@ def _blocks(members: Members) -> Iterator[Finding]:
     if judged:
         pairs = [[members.name(lo), members.name(hi)] for lo, hi in judged]
         yield Finding("JUDGED_NOT_SAME", {"pairs": pairs})
-    elif _two_numbers(members):
+    if _two_numbers(members):
         yield Finding("TWO_VALID_NUMBERS")
+    stated = _stated_apart(members)
+    if stated:
+        yield Finding("STATED_NOT_SAME", {"pairs": stated})
     closed = [side.customer_no for side in sides if side.status == RecordStatus.CLOSED]
     if closed:
         yield Finding("CLOSED", {"customers": closed})
@@ -73,7 +77,16 @@ def apart(members: Members) -> set[Pair]:
 def _two_numbers(members: Members) -> bool:
     """Whether valid numbers contradict each other across the customers; what each holds by himself is his own affair."""
     side = {r: member.anchor for member in members.by_no.values() for r in member.records}
-    return not compatible(list(side), members.features, NOTHING_SHARED, (), side)
+    numbers = {r: replace(features, not_same_as=()) for r, features in members.features.items()}
+    return not compatible(list(side), numbers, NOTHING_SHARED, (), side)
+
+
+def _stated_apart(members: Members) -> list[list[str]]:
+    """Records that were said not to be the same when one of them was written, across the customers, as far as it stands."""
+    home = members.home
+    by_name = {members.name(r): r for r in home}
+    said = ((r, by_name[n]) for r in home for n in members.features[r].not_same_as if n in by_name)
+    return sorted(sorted((members.name(a), members.name(b))) for a, b in said if home[a] != home[b])
 
 
 def _head_and_branch(members: Members, one: Member, other: Member) -> bool:

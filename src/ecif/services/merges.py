@@ -35,10 +35,12 @@ from ecif.services.regrouping import (
     NumberRetired,
     Said,
     apply,
+    can_give_anchor,
     give_anchor,
     live_numbers,
     lock,
     merging,
+    own_records,
     splitting,
     undoing,
 )
@@ -96,6 +98,10 @@ class NotOfCustomer(Exception):
 
 class NothingStays(Exception):
     """A split has to leave at least one record on each side."""
+
+
+class OnlyByUndo(Exception):
+    """All records that would stay are those of merged numbers: the merge has to be undone instead."""
 
 
 class NotReversible(Exception):
@@ -299,7 +305,10 @@ def ask_split(
     members, digested = lock(session, [live]), _digested(context, accounts)
     if expected is not None and expected != members.by_no[live].version:
         raise VersionConflict(members.by_no[live].version)
-    _given(session, members, live, _named(session, members, live, records), digested)
+    ids = _named(session, members, live, records)
+    _given(session, members, live, ids, digested)
+    if not can_give_anchor(session, members, live, ids):
+        raise OnlyByUndo
     request = {
         "customer_no": live,
         "source_records": sorted(list(name) for name in set(records)),
@@ -321,9 +330,11 @@ def _named(session: Session, members: Members, no: str, records: Sequence[Record
     elsewhere = [name for name, row in found.items() if row.customer_no != no]
     if elsewhere:
         raise NotOfCustomer(elsewhere)
-    if len(found) >= len(members.by_no[no].records):
+    ids = {row.id for row in found.values()}
+    ids |= own_records(session, members, no, ids)
+    if len(ids) >= len(members.by_no[no].records):
         raise NothingStays
-    return sorted(row.id for row in found.values())
+    return sorted(ids)
 
 
 def _digested(context: Context, accounts: Accounts) -> list[tuple[RecordName, UUID]]:
@@ -346,7 +357,7 @@ def _split(
     operation: Operation | None = None,
 ) -> Regrouped:
     if not give_anchor(session, members, no, ids):
-        raise NothingStays
+        raise OnlyByUndo
     if operation:
         operations.keep_records(session, operation.id, members.home)
     if accounts:
@@ -404,8 +415,8 @@ def _reversible(session: Session, merge: Operation) -> tuple[Members, dict[int, 
     assert merge.outcome is not None
     led = live_numbers(session, [merge.outcome["survivor"], *merge.outcome["retired"]])
     if len(set(led.values())) != 1:
-        later = operations.listing(session, status=Status.DONE, after=merge.id)
-        raise ReverseBlocked([o.id for o in later if o.customer_no in {*led, *led.values()}])
+        later = {o.id for no in led for o in operations.listing(session, status="DONE", customer_no=no, after=merge.id)}
+        raise ReverseBlocked(sorted(later))
     return lock(session, set(led.values())), held
 
 
@@ -419,7 +430,7 @@ def _reverse(
 ) -> Regrouped:
     assert merge.outcome is not None
     survivor, retired = merge.outcome["survivor"], merge.outcome["retired"]
-    said = undoing(session, context, members, held, survivor, _anchors(session, [survivor, *retired]))
+    said = undoing(session, context, members, held, survivor, _anchors(session, [survivor, *retired]), merge.id)
     regrouped = _apply(session, context, members, said, [survivor, *retired], operation)
     if set(retired) - set(regrouped.resurrected):  # never half of it
         raise ReverseBlocked([])
@@ -575,7 +586,7 @@ _CARRY_OUT = {
 
 
 def _seen(members: Members) -> dict[str, str]:
-    return {no: member.digest for no, member in members.by_no.items()}
+    return {no: members.digest(no) for no in members.by_no}
 
 
 def _unchanged(session: Session, seen: Mapping[str, str]) -> Members:
@@ -588,7 +599,7 @@ def _unchanged(session: Session, seen: Mapping[str, str]) -> Members:
         members = lock(session, seen.keys())
     except NumberRetired as retired:
         raise OperationStale([retired.no]) from retired
-    changed = [no for no, digest in seen.items() if members.by_no[no].digest != digest]
+    changed = [no for no, digest in seen.items() if members.digest(no) != digest]
     if changed:
         raise OperationStale(changed)
     return members

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
 from ecif.matching.clustering import JUDGED_TIER, connected
-from ecif.matching.features import Features
+from ecif.matching.features import Features, identity
 from ecif.services.assignment import JUDGED_OTHER_RULE, Assignment
 from ecif.services.candidates import load_known
 from ecif.services.context import Context
@@ -25,6 +25,7 @@ from ecif.services.ingest import Result, follow
 from ecif.services.judgements import Pair, pair, settled, standing, write
 from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
+from ecif.services.maintenance import OWN_KEY
 from ecif.services.rows import query, send
 
 RECORDS_MAX = 2000
@@ -43,6 +44,11 @@ _LIVE = (
     "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = ANY(%(nos)b::text[])"
 )
 _ANCHOR = "UPDATE party SET anchor_id = %(anchor)b WHERE customer_no = %(no)b"
+_BROUGHT = (
+    "SELECT DISTINCT record_id FROM operation_record WHERE record_id = ANY(%(ids)b::bigint[]) AND operation_id > %(after)b"
+    " AND NOT customer_no = ANY(%(nos)b::text[])"
+)
+_ISSUED = "SELECT customer_no FROM party WHERE anchor_id = ANY(%(ids)b::bigint[]) AND customer_no <> %(no)b"
 _TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
 _DOUBTFUL = (
     f"SELECT record_lo, record_hi FROM doubtful_pair WHERE rule <> '{JUDGED_OTHER_RULE}'"
@@ -79,11 +85,6 @@ class Member:
     anchor: int
     records: tuple[int, ...]
 
-    @property
-    def digest(self) -> str:
-        """Which records he holds, so that it can be told whether they are the same as before."""
-        return blake2b(",".join(map(str, self.records)).encode(), digest_size=8).hexdigest()
-
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -106,6 +107,11 @@ class Members:
     def name(self, record: int) -> str:
         """A record's name, ``system:key``."""
         return self.features[record].name
+
+    def digest(self, no: str) -> str:
+        """Which records a customer holds, and of whom they tell, so that it can be told whether they are what they were."""
+        told = [(r, identity(self.features[r])) for r in self.by_no[no].records]
+        return blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 
 def live_numbers(session: Session, nos: Collection[str]) -> dict[str, str]:
@@ -179,6 +185,7 @@ def undoing(
     held: Mapping[int, str],
     survivor: str,
     anchors: Mapping[str, int],
+    merge_id: int,
 ) -> Said:
     """What makes those whom a merge joined several again: everybody who then came with a number leaves with it.
 
@@ -188,6 +195,7 @@ def undoing(
     Args:
         held: under which number each record was before the merge.
         anchors: the records that the numbers were issued for.
+        merge_id: the operation that joined them.
     """
     said: Said = {}
     stand = set(anchors.values())
@@ -203,8 +211,17 @@ def undoing(
         said |= severing(members, leave, others)
         said |= dict.fromkeys(joining(session, context, members.features, leave, others), Verdict.NOT_SAME)
         said |= _tie(leave, leave[0], members.same) if leave else {}
-        said[pair(anchors[survivor], anchors[loser])] = Verdict.NOT_SAME
-    return _news(said, members)
+    said |= {pair(a, b): Verdict.NOT_SAME for a, b in combinations(anchors.values(), 2)}
+    return _news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
+
+
+def _loosened(session: Session, members: Members, held: Mapping[int, str], nos: Sequence[str], merge_id: int) -> Said:
+    """Takes back what ties records that came since, and that no later merge brought: a later operation tied them to whom they
+    seemed to belong to, and the rules decide again."""
+    came = members.features.keys() - held.keys()
+    brought = {row.record_id for row in query(session, _BROUGHT, ids=list(came), after=merge_id, nos=list(nos))}
+    loose = came - brought
+    return {p: Verdict.WITHDRAWN for p in members.same if loose.intersection(p) and brought.isdisjoint(p)}
 
 
 def severing(members: Members, one: Collection[int], other: Collection[int]) -> Said:
@@ -246,7 +263,7 @@ def apply(
     operation_id: int | None = None,
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
-    write(session, context, said, reason=reason, person=person, operation_id=operation_id)
+    write(session, context, said, members.features, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
     return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
@@ -271,14 +288,30 @@ def _concerned(members: Members, said: Said) -> set[int]:
     return {r for p in (said.keys() - within or said) for r in p}
 
 
+def own_records(session: Session, members: Members, no: str, moved: Collection[int]) -> set[int]:
+    """The records that channels wrote here onto numbers which leave with the records they were issued for."""
+    rows = query(session, _ISSUED, ids=list(moved), no=no)
+    keys = tuple(f":{OWN_KEY}{row.customer_no}" for row in rows)
+    return {r for r in members.by_no[no].records if members.name(r).partition(".")[0].endswith(keys)} if keys else set()
+
+
+def can_give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:
+    """Whether a number can stay where these records leave."""
+    return members.by_no[no].anchor not in moved or bool(_free(session, members, no, moved))
+
+
 def give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:
     """Lets a number stand for a record that stays, where the one it was issued for moves; False if none is free to."""
-    member = members.by_no[no]
-    if member.anchor not in moved:
+    if members.by_no[no].anchor not in moved:
         return True
-    stay = [r for r in member.records if r not in moved]
-    taken = {row.anchor_id for row in query(session, _TAKEN, ids=stay)}
-    free = [r for r in stay if r not in taken]
+    free = _free(session, members, no, moved)
     if free:
         send(session, _ANCHOR, no=no, anchor=free[0])
     return bool(free)
+
+
+def _free(session: Session, members: Members, no: str, moved: Collection[int]) -> list[int]:
+    """Records that stay and for which no number was issued."""
+    stay = [r for r in members.by_no[no].records if r not in moved]
+    taken = {row.anchor_id for row in query(session, _TAKEN, ids=stay)}
+    return [r for r in stay if r not in taken]

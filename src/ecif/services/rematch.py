@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from ecif.matching.clustering import compatible
-from ecif.matching.features import Features
+from ecif.matching.features import Features, identity
 from ecif.models import MergeReview
 from ecif.services.assignment import JUDGED_RULE, Assignment
 from ecif.services.candidates import load_known
@@ -39,7 +39,7 @@ _COLUMNS = ("customer_lo", "customer_hi", "kind", "level", "evidence", "opened_a
 
 def identity_changed(old: Features, new: Features) -> bool:
     """Whether a record now tells of another person: by its numbers, its name, or its birth date."""
-    return (old.strong, old.documents, old.name_key, old.birth) != (new.strong, new.documents, new.name_key, new.birth)
+    return identity(old) != identity(new)
 
 
 def watch(session: Session, context: Context, changed: Mapping[int, Features], assignment: Assignment) -> None:
