@@ -358,6 +358,12 @@ def test_of_two_who_decide_at_once_one_wins(api: Api, two: Pair) -> None:
     assert won.status_code == 200 and is_problem(lost, 409, "ECIF-2013")["decided"] == "DONE"
 
 
+def lost_request(two: Pair, third: Pair, api: Api) -> dict[str, Any]:
+    """The one of two merges that lost, as it is asked for anew."""
+    done = clear(api, third.b)["customer_no"] == two.a
+    return (two.members if done else {"members": [two.a, third.b]}) | WHY
+
+
 def test_of_two_merges_that_share_a_customer_one_wins_and_the_other_is_told_who_changed(api: Api, two: Pair) -> None:
     third = Pair(api)
     body = {"members": [two.a, third.b]} | WHY
@@ -365,6 +371,8 @@ def test_of_two_merges_that_share_a_customer_one_wins_and_the_other_is_told_who_
     won, lost = sorted(at_once(api, *places), key=lambda answer: answer.status_code)
     assert won.status_code == 200, won.text
     assert is_problem(lost, 409, "ECIF-2014")["changed"] == [two.a]
+    again = api.post("/v1/merges", json=lost_request(two, third, api), headers=MAKER)
+    assert again.status_code == 202 and again.headers["Location"] not in places
 
 
 # What is refused

@@ -54,8 +54,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-2012": ("客户信息已变化, 请重新申请", "the customer has changed since it was asked for: ask again"),
     "ECIF-2013": ("归并操作已处理", "the operation has been decided"),
     "ECIF-2014": (
-        "客户的源记录已变化, 请拒绝后重新申请",
-        "the customers' records have changed since it was asked for: reject it and ask again",
+        "客户的源记录已变化, 请核对后重新申请",
+        "the customers' records have changed since it was asked for: look again, and ask anew",
     ),
     "ECIF-2015": ("客户号刚被合并, 请刷新后重试", "a number was merged meanwhile: look again"),
     "ECIF-3001": ("客户已存在", "the customer exists"),
