@@ -297,13 +297,27 @@ def follow(
     preferred: Collection[str] = (),
 ) -> Assignment:
     """Links, golden records, events and reviews after records, or what was judged of them, have changed."""
+    assignment = follow_links(session, context, records, features, left, result, preferred)
+    result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
+    return assignment
+
+
+def follow_links(
+    session: Session,
+    context: Context,
+    records: dict[int, PartyRecord],
+    features: dict[int, Features],
+    left: Iterable[Key],
+    result: Result,
+    preferred: Collection[str] = (),
+) -> Assignment:
+    """The same without the reviews of doubtful pairs, for who decides everything anew and asks when all pairs are known."""
     assignment = relink(session, context, features, left, preferred)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
     follow_merges(session, context, assignment.merged)
-    result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
     return assignment
 
 
