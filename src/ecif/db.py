@@ -182,6 +182,7 @@ def run_transaction(engine: Engine, work: Callable[[Session], T], *, attempts: i
     for attempt in range(attempts):
         try:
             with transaction(engine) as session, session.info["driver"].pipeline():
+                session.info["attempt"] = attempt
                 return work(session)
         except (DBAPIError, psycopg.Error) as error:
             if sqlstate(error) not in RETRIED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
@@ -339,6 +340,31 @@ def test_operations_are_listed_by_status_kind_and_customer(api: Api, two: Pair) 
     assert ids(customer_no=two.b) == [merge] and ids(customer_no="999999999999") == []
     page = api.get("/v1/operations?limit=1").json()
     assert ids(after=page["next_after"])[0] > page["items"][0]["id"]
+
+
+def at_once(api: Api, *places: str) -> list[httpx.Response]:
+    """Approvals by as many checkers at one time."""
+    with ThreadPoolExecutor(len(places)) as pool:
+        calls = [
+            pool.submit(api.post, f"{place}:approve", json={}, headers=MAKER | {"X-Operator": f"checker {n}"})
+            for n, place in enumerate(places)
+        ]
+        return [call.result() for call in calls]
+
+
+def test_of_two_who_decide_at_once_one_wins(api: Api, two: Pair) -> None:
+    place = two.ask().headers["Location"]
+    won, lost = sorted(at_once(api, place, place), key=lambda answer: answer.status_code)
+    assert won.status_code == 200 and is_problem(lost, 409, "ECIF-2013")["decided"] == "DONE"
+
+
+def test_of_two_merges_that_share_a_customer_one_wins_and_the_other_is_told_who_changed(api: Api, two: Pair) -> None:
+    third = Pair(api)
+    body = {"members": [two.a, third.b]} | WHY
+    places = [asked.headers["Location"] for asked in (two.ask(), api.post("/v1/merges", json=body, headers=MAKER))]
+    won, lost = sorted(at_once(api, *places), key=lambda answer: answer.status_code)
+    assert won.status_code == 200, won.text
+    assert is_problem(lost, 409, "ECIF-2014")["changed"] == [two.a]
 
 
 # What is refused

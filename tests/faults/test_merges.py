@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from random import Random
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
-from people import citizen, deliver, record, scalar
-from promises import BROKEN, DERIVED, NAMED
+from people import citizen, deliver, golden, parties, record, scalar
+from processes import spawn
+from promises import BROKEN, DERIVED, NAMED, STANDING
 from sqlalchemy import Engine, create_engine, text
 from stewards import Stewards, name
 
-from ecif.db import run_transaction
+from ecif.db import open_database, run_transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import PartyRecord
+from ecif.migrate import upgrade
 from ecif.services import ingest, merges, operations, regrouping
 from ecif.services.context import KeyDigests
 from ecif.services.operations import OperationDecided, Status
 from ecif.services.rebuild import rebuild
+from ecif.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-THREADS, CUSTOMERS, SECONDS = 32, 50, 60
+THREADS, CUSTOMERS, SECONDS = 32, 50, int(os.environ.get("ECIF_CROWD_SECONDS", "60"))
 REFUSALS = (
     merges.MergeBlocked, merges.NothingToMerge, merges.NotOfCustomer, merges.NothingStays, merges.NotReversible,
     merges.ReverseBlocked, merges.OperationStale, merges.JudgementContradicts, OperationDecided, regrouping.NumberRetired,
@@ -179,7 +185,7 @@ def test_a_crowd_on_fifty_customers_breaks_nothing_and_loses_nothing(crowd: Engi
             connection.execute(
                 text("SELECT system, \"key\", v.document::jsonb->'emails'->>0 FROM source_record_version v"
                      " JOIN source_record r ON r.id = v.record_id")
-            ).tuples()
+            )
         )  # fmt: skip
         newest = {
             (system, key): email
@@ -204,3 +210,152 @@ def test_a_crowd_on_fifty_customers_breaks_nothing_and_loses_nothing(crowd: Engi
     after = derived(crowd)
     assert {what: before[what] ^ after[what] for what in before} == {what: set() for what in before}
     assert report.changed == 0
+
+
+# Two at one moment
+
+
+def at_once(*work: Callable[[], Any]) -> list[Any]:
+    """What comes of calls that begin together: an answer, or the refusal."""
+    begin = threading.Barrier(len(work))
+
+    def call(one: Callable[[], Any]) -> Any:
+        begin.wait()
+        try:
+            return one()
+        except REFUSALS as refused:
+            return refused
+
+    with ThreadPoolExecutor(len(work)) as pool:
+        return list(pool.map(call, work))
+
+
+def won(given: list[Any]) -> list[Any]:
+    return [one for one in given if isinstance(one, operations.Operation)]
+
+
+def refusals(given: list[Any]) -> list[Any]:
+    return [one for one in given if isinstance(one, Exception)]
+
+
+def test_two_stewards_on_one_operation(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1)), record("core", "2", "张叁丰"))
+    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
+    given = at_once(
+        *(lambda who=who: stewards.run(merges.approve, asked.id, person=who) for who in ("one", "two", "three")),  # type: ignore[misc]
+        lambda: stewards.run(merges.reject, asked.id, person="four"),
+    )
+    (decided,), others = won(given), refusals(given)
+    assert len(others) == 3 and all(isinstance(one, OperationDecided) for one in others)
+    assert {one.status for one in others} == {decided.status}
+    assert len(parties(engine)) == (1 if decided.status is Status.DONE else 2)
+    assert broken(engine) == []
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_two_merges_that_share_a_member(engine: Engine, digests: KeyDigests, turn: int) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", str(n), f"张三{n}") for n in range(3)))
+    one, other = (
+        stewards.run(merges.ask_merge, stewards.nos(pair), reason="x")
+        for pair in (["core:0", "core:1"], ["core:1", "core:2"])
+    )
+    given = at_once(lambda: stewards.approve(one), lambda: stewards.approve(other))
+    (done,), (refused,) = won(given), refusals(given)
+    assert isinstance(refused, merges.OperationStale) and set(refused.changed) <= {*one.seen, *other.seen} - {""}
+    assert len(parties(engine)) == 2 and broken(engine) == []
+    again = stewards.merge("core:0", "core:1", "core:2")  # whoever lost looks again
+    assert again.status is Status.DONE and len(parties(engine)) == 1 and done.id != again.id
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_a_merge_that_races_a_file(engine: Engine, digests: KeyDigests, turn: int) -> None:
+    """The merge sees the record, and is refused; or the record sees the merge, and goes to the survivor."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1)), record("core", "2", "张叁丰"))
+    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
+    late = record("card", "9", "张三丰", id=citizen(1))
+    given = at_once(lambda: stewards.approve(asked), lambda: deliver(engine, digests, late))
+    if won(given):
+        assert parties(engine) == {frozenset({"core:1", "core:2", "card:9"})}
+    else:
+        (refused,) = refusals(given)
+        assert isinstance(refused, merges.OperationStale) and refused.changed == [stewards.no("core:1")]
+        assert parties(engine) == {frozenset({"core:1", "card:9"}), frozenset({"core:2"})}
+    assert broken(engine) == []
+
+
+def test_a_judgement_on_a_record_that_leaves_meanwhile(engine: Engine, digests: KeyDigests) -> None:
+    """The customer is locked by a file that takes the record away; the judgement waits, and is told so."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", str(n), "张三丰", id=citizen(1)) for n in range(3)))
+    leaves, locked = record("core", "2", "李四光", id=citizen(7), day=3), threading.Event()
+
+    def slowly(session: Any, context: Any) -> None:
+        ingest.ingest(session, context, [ingest.Delivery(leaves)])
+        locked.set()
+        sleep(0.5)
+
+    with ThreadPoolExecutor(1) as pool:
+        file = pool.submit(stewards.run, slowly)
+        locked.wait()
+        with pytest.raises(merges.OperationStale):
+            stewards.run(merges.judge, name("core:0"), name("core:2"), Verdict.NOT_SAME, reason="x")
+        file.result()
+    assert broken(engine) == []
+
+
+# A killed program
+
+APPROVE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from stewards import Stewards
+from ecif.db import open_database
+from ecif.services.context import KeyDigests
+from ecif.settings import Settings
+
+with open_database(Settings(Path(sys.argv[2]))) as engine:
+    stewards = Stewards(engine, KeyDigests(b"k" * 32))
+    print("ready", flush=True)
+    stewards.merge("core:0", "card:0")
+    sys.stdin.read()
+"""
+
+
+def test_a_kill_amid_an_approval_leaves_it_whole_or_not_at_all(home: Path, digests: KeyDigests) -> None:
+    rng, seen = Random(5), Counter[int]()
+    with open_database(Settings(home)) as engine:
+        upgrade(engine)
+        sides = [record(system, str(n), f"张三{system}", id=number) for system, number in
+                 (("core", citizen(1)), ("card", "")) for n in range(40) if system == "core" or n == 0]  # fmt: skip
+        deliver(engine, digests, *sides)
+        before = golden(engine)
+        for _ in range(8):
+            program = (sys.executable, "-c", APPROVE, str(Path(__file__).parent.parent))
+            with spawn(home, home, program=program) as process:
+                assert process.stdout and process.stdout.readline() == "ready\n", process.communicate()
+                sleep(rng.uniform(0, 0.12))
+                process.kill()
+                process.wait()
+            sleep(0.2)  # until the server has seen that nobody is there
+            done = scalar(engine, "SELECT count(*) FROM operation WHERE kind = 'MERGE' AND status = 'DONE'")
+            assert len(parties(engine)) == 2 - done and done in (0, 1)
+            assert done or golden(engine) == before
+            assert broken(engine) == []
+            seen[done] += 1
+            if done:
+                stewards = Stewards(engine, digests)
+                merge = scalar(engine, "SELECT max(id) FROM operation WHERE kind = 'MERGE' AND status = 'DONE'")
+                stewards.approve(stewards.run(merges.ask_reverse, merge, reason="x"))
+            for lo, hi in apart(engine):
+                Stewards(engine, digests).judge(lo, hi, Verdict.WITHDRAWN)
+        print(f"killed when merged: {seen[1]}, when not: {seen[0]}")
+
+
+def apart(engine: Engine) -> list[tuple[str, str]]:
+    """The pairs that stand as not the same."""
+    with engine.connect() as connection:
+        return [(lo, hi) for lo, hi, verdict in connection.execute(text(STANDING)) if verdict == Verdict.NOT_SAME]

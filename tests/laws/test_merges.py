@@ -262,7 +262,7 @@ def test_numbers_and_facts_hold_together(server: Engine, digests: KeyDigests) ->
     Bank.server, Bank.digests, Bank.done = server, digests, Counter()
     seek = int(os.environ.get("ECIF_SEEK", "0"))  # so many examples that nobody has seen
     given = settings(
-        max_examples=seek or 60, stateful_step_count=40, deadline=None, derandomize=not seek, report_multiple_bugs=False,
+        max_examples=seek or 70, stateful_step_count=40, deadline=None, derandomize=not seek, report_multiple_bugs=False,
         phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     run_state_machine_as_test(Bank, settings=given)  # type: ignore[no-untyped-call]

@@ -260,3 +260,14 @@ def test_an_undo_brings_back_the_number_that_was_merged_not_one_merged_before(
     before = golden(engine), stewards.no("loan:3")
     stewards.reverse(stewards.merge("core:1", "loan:3", survivor="core:1"))
     assert (golden(engine), stewards.no("loan:3")) == before
+
+
+def test_what_is_asked_for_again_after_a_change_can_be_approved(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    nos = stewards.nos(["core:1", "core:2"])
+    asked = stewards.run(merges.ask_merge, nos, reason="x")
+    deliver(engine, digests, record("ebank", "7", "张三丰", id=ID_A))
+    again = stewards.run(merges.ask_merge, nos, reason="x")
+    assert again.id != asked.id and stewards.approve(again).status is Status.DONE
+    assert scalar(engine, f"SELECT status FROM operation WHERE id = {asked.id}") == "REJECTED"

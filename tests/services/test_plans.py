@@ -17,8 +17,9 @@ from statements import explained
 from ecif.db import open_database, transaction
 from ecif.domain.records import Account, AccountStatus, Identifier, RelatedParty, RelationType
 from ecif.migrate import upgrade
-from ecif.services import customers, past
-from ecif.services.context import KeyDigests
+from ecif.services import change_requests, customers, judgements, merges, operations, past
+from ecif.services.change_requests import RequestStatus
+from ecif.services.context import Context, KeyDigests
 from ecif.services.rows import query
 from ecif.settings import Settings
 
@@ -73,8 +74,18 @@ READS: dict[str, Read] = {
     "history": lambda s, d, no: customers.history(s, no),
     "as of": lambda s, d, no: past.golden_as_of(s, no, NOW + timedelta(days=1)),
     "valid at": lambda s, d, no: past.golden_valid_at(s, no, DAY + timedelta(days=1)),
+    "operations": lambda s, d, no: [operations.listing(s, customer_no=no)],
+    "change requests": lambda s, d, no: [change_requests.listing(s, RequestStatus.PENDING, customer_no=no)],
+    "judgements": lambda s, d, no: [judgements.history(s, ("core", "7"))],
+    "merge": lambda s, d, no: merged(s, d, no),
     "valid at, as of": lambda s, d, no: past.golden_valid_at(s, no, DAY, NOW + timedelta(days=1)),
 }
+
+
+def merged(session: Session, digests: KeyDigests, no: str) -> object:
+    """A merge with the next customer, as a preview makes it."""
+    (other,) = query(session, "SELECT min(customer_no) AS no FROM party WHERE customer_no > %(no)b", no=no)
+    return merges.preview_merge(session, Context(NOW, "test", digests), [no, other.no])
 
 
 @pytest.mark.parametrize("what", READS)

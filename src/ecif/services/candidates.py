@@ -17,9 +17,13 @@ from ecif.matching.features import Features, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.models import SharedValue
 from ecif.services.context import Context
+from ecif.services.lane import TAKEN, lane
 from ecif.services.rows import Reads, insert_rows, query, send
 
-_CLAIM = "SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
+_CLAIM = (
+    " SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
+    f" WHERE {TAKEN}"
+)
 _BLOCKS = (
     "SELECT q.n, k.record_id, k.kind FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
     " CROSS JOIN LATERAL (SELECT record_id, kind FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
@@ -34,7 +38,7 @@ OVERFLOW = 1000
 
 def claim(session: Session, digests: Iterable[UUID]) -> None:
     """Locks keys until the end of the transaction, in one order for everybody, so that claims never deadlock."""
-    send(session, _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
+    send(session, lane(session) + _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
 
 
 def load_known(session: Session, ids: Collection[int], known: dict[int, Features], *, keep: bool = False) -> None:
@@ -97,8 +101,17 @@ def search(
 
 def search_again(session: Session, context: Context, found: Search, holders: Mapping[int, Features]) -> None:
     """Fills ``found`` for records that became dirty by others. Nothing is counted: their own keys are what they were."""
-    _look(session, found, holders, (), keep=True)
-    shared_values(session, context, match_keys_of(holders.values()), found.shared)
+    search_judged(session, context, found, holders, keep=True)
+
+
+def search_judged(
+    session: Session, context: Context, found: Search, judged: Mapping[int, Features], *, keep: bool = False
+) -> None:
+    """Fills ``found`` for records that say what they said. Nothing is counted, for their keys are not claimed: a count could
+    be stored that somebody else has made anew meanwhile.
+    """
+    _look(session, found, judged, (), keep=keep)
+    shared_values(session, context, match_keys_of(judged.values()), found.shared)
 
 
 def _look(

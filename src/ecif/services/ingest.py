@@ -7,7 +7,7 @@ the whole batch, so that a record costs a share of some twenty statements and no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -295,9 +295,10 @@ def follow(
     left: Iterable[Key],
     result: Result,
     preferred: Collection[str] = (),
+    settled: Callable[[int, int], bool] | None = None,
 ) -> Assignment:
-    """Links, golden records, events and reviews after records, or what was judged of them, have changed."""
-    assignment = follow_links(session, context, records, features, left, result, preferred)
+    """Links, golden records, events and reviews after records, or what was judged of them (``settled``), have changed."""
+    assignment = follow_links(session, context, records, features, left, result, preferred, settled)
     result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
     return assignment
 
@@ -310,9 +311,10 @@ def follow_links(
     left: Iterable[Key],
     result: Result,
     preferred: Collection[str] = (),
+    settled: Callable[[int, int], bool] | None = None,
 ) -> Assignment:
     """The same without the reviews of doubtful pairs, for who decides everything anew and asks when all pairs are known."""
-    assignment = relink(session, context, features, left, preferred)
+    assignment = relink(session, context, features, left, preferred, settled)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())

@@ -8,7 +8,7 @@ function of the records alone, and a merge made by the engine falls apart again 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import combinations, islice, product
 
 from sqlalchemy.orm import Session
@@ -39,6 +39,7 @@ from ecif.services.candidates import (
     match_keys_of,
     search,
     search_again,
+    search_judged,
     shared_values,
     strong_keys_of,
 )
@@ -82,6 +83,7 @@ def relink(
     dirty: Mapping[int, Features],
     left: Iterable[Key],
     preferred: Collection[str] = (),
+    settled: Callable[[int, int], bool] | None = None,
 ) -> Assignment:
     """Decides again for new and changed records and for all whom their change concerns, and stores the result.
 
@@ -89,14 +91,19 @@ def relink(
         dirty: features of the new and changed records; their keys are stored and claimed already.
         left: keys that changed records no longer have.
         preferred: numbers that stay, or live again, before others of the same records.
+        settled: where only what people judged of records has changed: the pairs that are not to be decided.
     """
     found = Search(context, dict(dirty))
     work = dict(dirty)
-    concerned = {i: found.features[i] for i in search(session, context, found, dirty, left) if i not in dirty}
+    if settled:
+        search_judged(session, context, found, dirty)
+    holders = () if settled else search(session, context, found, dirty, left)
+    concerned = {i: found.features[i] for i in holders if i not in dirty}
     if concerned:
         work |= concerned
         search_again(session, context, found, concerned)
-    decisions = _decide(session, context, found, found.pairs(work))
+    pairs = found.pairs(work)
+    decisions = _decide(session, context, found, [p for p in pairs if not settled(*p)] if settled else pairs)
     group = _lock(session, found, work, decisions)
     clusters = _clusters(session, context, found, work, group)
     assignment = assign(session, group, clusters, found.features, preferred)

@@ -7,7 +7,7 @@ not carry out: another person approves, and everything is looked at again then. 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -215,7 +215,7 @@ def ask_merge(
     """
     request = {"members": sorted(set(nos)), "survivor": survivor}
     known = operations.same(session, Kind.MERGE, request, Status.DONE, Status.PENDING)
-    if known and (known.status is Status.PENDING or len(set(live_numbers(session, nos).values())) == 1):
+    if known and (_stands(session, nos) if known.status is Status.DONE else _waits(session, known)):
         return known
     live, chosen = _members(session, nos, survivor)
     members = lock(session, live)
@@ -592,6 +592,18 @@ def _unchanged(session: Session, seen: Mapping[str, str]) -> Members:
     if changed:
         raise OperationStale(changed)
     return members
+
+
+def _stands(session: Session, nos: Sequence[str]) -> bool:
+    """Whether these numbers are one still."""
+    return len(set(live_numbers(session, nos).values())) == 1
+
+
+def _waits(session: Session, operation: Operation) -> bool:
+    """Whether an operation can still be approved."""
+    with suppress(OperationStale):
+        return bool(_unchanged(session, {no: digest for no, digest in operation.seen.items() if no}))
+    return False
 
 
 # What all of them do

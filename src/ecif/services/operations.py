@@ -17,6 +17,7 @@ from ecif.models import OperationRecord
 from ecif.services.change_requests import MakerIsChecker, is_other_person
 from ecif.services.context import Call, Context
 from ecif.services.customers import NUMBERS
+from ecif.services.reviews import reopen
 from ecif.services.rows import insert_rows, query, send
 
 _ONE = "SELECT * FROM operation WHERE id = %(id)b"
@@ -29,6 +30,12 @@ _DECIDE = (
     "UPDATE operation SET status = %(status)b, checker = %(checker)b, note = %(note)b, decided_at = %(now)b,"
     " outcome = %(outcome)b WHERE id = %(id)b"
 )
+_OUTDATE = (
+    "UPDATE operation SET status = 'REJECTED', note = %(note)b, decided_at = %(now)b"
+    " WHERE id = %(id)b AND status = 'PENDING'"
+)
+OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
+"""The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
 _REVERSED = "UPDATE operation SET status = 'REVERSED', reversed_at = %(now)b WHERE id = %(id)b"
 _RECORDS = "SELECT record_id, customer_no FROM operation_record WHERE operation_id = %(id)b"
 _LIST = (
@@ -143,7 +150,10 @@ def ask(
     evidence: str = "",
     reverses: int | None = None,
 ) -> Operation:
-    """Stores an operation that another person has to approve; asking for the same again gives the one that waits."""
+    """Stores an operation that another person has to approve; asking for the same again gives the one that waits.
+
+    If that can't be approved any more, because the customers have changed, it is turned down and the new one waits instead.
+    """
     call = context.call or Call(context.actor)
     row = (
         kind.value, Status.PENDING.value, customer_no, orjson.dumps(request).decode(), orjson.dumps(seen).decode(),
@@ -156,7 +166,11 @@ def ask(
     waiting = same(session, kind, request, Status.PENDING)
     if waiting is None:  # another undo of the same merge
         raise OperationDecided(Status.PENDING)
-    return waiting
+    if waiting.seen == seen:
+        return waiting
+    send(session, _OUTDATE, id=waiting.id, note=OUTDATED, now=context.now)
+    reopen(session, context, waiting.id, OUTDATED)
+    return ask(session, context, kind, customer_no, request, seen, reason=reason, evidence=evidence, reverses=reverses)
 
 
 def take(session: Session, context: Context, operation_id: int) -> Operation:

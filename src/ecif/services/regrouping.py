@@ -23,6 +23,7 @@ from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
 from ecif.services.judgements import Pair, pair, settled, standing, write
+from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
 from ecif.services.rows import query, send
 
@@ -30,8 +31,9 @@ RECORDS_MAX = 2000
 """Records that one operation may touch."""
 
 _LOCK = (
-    "SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
-    " WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR UPDATE"
+    " SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
+    " WHERE customer_no = ANY(%(nos)b::text[])"
+    f" AND {TAKEN} ORDER BY customer_no FOR UPDATE"
 )
 _MEMBERS = (
     "SELECT customer_no, record_id FROM link WHERE customer_no = ANY(%(nos)b::text[]) AND ended_at IS NULL"
@@ -127,7 +129,7 @@ def lock(session: Session, nos: Collection[str]) -> Members:
         NumberRetired: one was merged meanwhile.
         TooManyToMove: they have more than :data:`RECORDS_MAX` records.
     """
-    rows = query(session, _LOCK, nos=list(nos))
+    rows = query(session, lane(session) + _LOCK, nos=list(nos))
     missing = set(nos) - {row.customer_no for row in rows}
     if missing:
         raise CustomerNotFound(min(missing))
@@ -247,7 +249,7 @@ def apply(
     write(session, context, said, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
-    return follow(session, context, {}, dirty, (), Result(), preferred)
+    return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:
@@ -260,13 +262,13 @@ def _forget(session: Session, members: Members, said: Said) -> None:
 
 
 def _concerned(members: Members, said: Said) -> set[int]:
-    """The records to decide again. What ties records of one customer leads nobody anywhere; pairs that were held apart may
-    now be one, whichever they are."""
-    if Verdict.WITHDRAWN in said.values():
-        return set(members.features)
+    """The records to decide again. What ties records of one customer leads nobody anywhere. Where a tie ends, pairs with
+    others that were settled by way of it may now be one, whichever they are."""
     home = members.home
-    leading = [p for p, verdict in said.items() if verdict is Verdict.NOT_SAME or home[p[0]] != home[p[1]]]
-    return {r for p in leading or said for r in p}
+    within = {p for p in said if home[p[0]] == home[p[1]]}
+    if any(said[p] is Verdict.WITHDRAWN or (said[p] is Verdict.NOT_SAME and p in within) for p in said):
+        return set(members.features)
+    return {r for p in (said.keys() - within or said) for r in p}
 
 
 def give_anchor(session: Session, members: Members, no: str, moved: Collection[int]) -> bool:
