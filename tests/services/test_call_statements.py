@@ -131,11 +131,11 @@ def test_reviews(api: Api) -> None:
     takes(api, 2, 200, f"POST {judged}:comment", json={"text": "x"}, headers=COUNTER)
     takes(api, 4, 200, f"POST {judged}:release", headers=COUNTER)
     apart, same = WHY | {"decision": "NOT_SAME"}, WHY | {"decision": "SAME"}
-    takes(api, 24, 200, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
+    takes(api, 25, 200, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
     takes(api, 1, 409, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
     asked = takes(api, 17, 202, f"POST {merged}:decide", json=same, headers=COUNTER | {"If-Match": '"v1"'})
     takes(api, 5, 200, f"POST {asked.headers['Location']}:reject", json={}, headers={"X-Operator": "chief"})
     chosen = {"filter": {"rule": "P-ID-NAME"}, "decision": "NOT_SAME"}
     seen = takes(api, 1, 200, f"POST {queue}:preview-bulk", json=chosen).json()["seen"]
-    bulk = takes(api, 24, 200, f"POST {queue}:decide-bulk", json=chosen | WHY | {"seen": seen}, headers=COUNTER).json()
-    takes(api, 29, 200, f"POST /v1/bulk-decisions/{bulk['bulk_decision']}:undo", json=WHY, headers=COUNTER)
+    bulk = takes(api, 25, 200, f"POST {queue}:decide-bulk", json=chosen | WHY | {"seen": seen}, headers=COUNTER).json()
+    takes(api, 30, 200, f"POST /v1/bulk-decisions/{bulk['bulk_decision']}:undo", json=WHY, headers=COUNTER)
