@@ -19,6 +19,7 @@ from ecif.matching.types import Outcome
 from ecif.services import merges, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
+from ecif.services.rebuild import rebuild
 from ecif.services.review_bulk import BulkChanged, BulkUndone, Result
 from ecif.services.review_decisions import (
     DecisionUnfit,
@@ -267,6 +268,20 @@ def test_new_data_rebuilds_a_review_and_never_doubles_it(
     version = after.version
     deliver(engine, digests, b)
     assert only(engine).version == version
+
+
+def test_a_rebuild_leaves_reviews_as_they_are(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    """Also those whose pair is decided late: of records that come after others of their customers."""
+    number = citizen(2, "19850505", "441099")
+    deliver(engine, digests, record("loan", "a9", "孙别甲", phone="13700000009"))
+    deliver(engine, digests, record("core", "a9", "孙别甲", id=number), record("card", "b9", "李别乙", id=number))
+    stewards.merge("loan:a9", "core:a9")
+    for row in reviews(engine):
+        stewards.run(review_decisions.claim, row.id)
+    before = reviews(engine, "true")
+    assert len(before) == 2
+    stewards.run(rebuild, chunk=1)
+    assert reviews(engine, "true") == before
 
 
 def test_what_is_settled_elsewhere_is_outdated(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:

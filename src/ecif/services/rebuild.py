@@ -23,13 +23,15 @@ from ecif.services.accounts import owners
 from ecif.services.candidates import Search, search
 from ecif.services.context import Context
 from ecif.services.derivation import mark
-from ecif.services.ingest import Result, follow, write_derived, write_names
+from ecif.services.ingest import Result, follow_links, write_derived, write_names
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
+from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send
 
 CHUNK = 500
 _CHUNK = "SELECT id, document FROM source_record WHERE id > %(after)b ORDER BY id LIMIT %(limit)b"
+_NUMBERS = "SELECT customer_no FROM party WHERE customer_no > %(after)b ORDER BY customer_no LIMIT %(limit)b"
 _FORMER = (
     "SELECT v.record_id, v.document FROM source_record_version v JOIN source_record r ON r.id = v.record_id"
     " WHERE v.version <> r.version AND r.id = ANY(%(ids)b::bigint[])"
@@ -79,8 +81,17 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         result = Result()
-        follow(session, context, records, features, (), result)
+        follow_links(session, context, records, features, (), result)
         report.changed += result.golden_versions + result.customers_merged
+    _ask(session, context, chunk)
     documents_life.restore(session, chunk)
     mark(session, context.digests)
     return report
+
+
+def _ask(session: Session, context: Context, chunk: int) -> None:
+    """Brings the reviews up to date. Half-way through, pairs would be missing, and stewards would lose what they hold."""
+    after = ""
+    while rows := query(session, _NUMBERS, after=after, limit=chunk):
+        after = rows[-1].customer_no
+        refresh_reviews(session, context, [row.customer_no for row in rows])
