@@ -47,7 +47,8 @@ DERIVED = {
 }
 """All that is derived."""
 STANDING = (
-    f"{NAMED} SELECT a.name, b.name, verdict FROM judgement j JOIN n a ON a.id = record_lo JOIN n b ON b.id = record_hi"
+    f"{NAMED} SELECT a.name, b.name, verdict, basis_lo, basis_hi FROM judgement j"
+    " JOIN n a ON a.id = record_lo JOIN n b ON b.id = record_hi"
     " WHERE verdict <> 'WITHDRAWN' AND NOT EXISTS (SELECT FROM judgement n WHERE n.record_lo = j.record_lo"
     " AND n.record_hi = j.record_hi AND n.id > j.id) ORDER BY j.id"
 )

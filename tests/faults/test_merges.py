@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 THREADS, CUSTOMERS, SECONDS = 32, 50, int(os.environ.get("ECIF_CROWD_SECONDS", "60"))
 REFUSALS = (
-    merges.MergeBlocked, merges.NothingToMerge, merges.NotOfCustomer, merges.NothingStays, merges.NotReversible,
+    merges.MergeBlocked, merges.NothingToMerge, merges.NotOfCustomer, merges.NothingStays, merges.NotReversible, merges.OnlyByUndo,
     merges.ReverseBlocked, merges.OperationStale, merges.JudgementContradicts, OperationDecided, regrouping.NumberRetired,
 )  # fmt: skip
 """What a service says no with; anything else is a fault."""

@@ -105,10 +105,10 @@ def test_merging_splitting_and_judging(api: Api) -> None:
     for n, record in enumerate(records):
         api.ask("PUT", f"{RECORDS}/ebank/{record['key']}", json=sent(31, 1 + n))
     split = {"source_records": records[:1]}
-    takes(api, 41, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
+    takes(api, 43, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
     asked = takes(api, 10, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
-    takes(api, 36, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
-    takes(api, 43, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
+    takes(api, 38, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 47, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
     takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
     takes(api, 1, 200, "GET /v1/operations?status=PENDING")
     takes(api, 2, 200, f"GET /v1/operations?customer_no={nos[0]}")

@@ -71,6 +71,7 @@ class Assignment:
         merged: retired number → survivor.
         parties: the rows of all numbers involved, locked or new.
         changed: customers whose records changed in number or content.
+        anchors: numbers that stand for another record from now on.
         moved: records that were somebody's before, by name, with the number they left and the one they went to.
     """
 
@@ -79,6 +80,7 @@ class Assignment:
     parties: dict[str, PartyRow] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     moved: list[tuple[str, str, str]] = field(default_factory=list)
+    anchors: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -135,7 +137,9 @@ def assign(
     Of several live numbers, or of several retired ones, one that is ``preferred`` comes first.
     A retired number lives again when its record has left those of its survivor, or follows it to another number.
     """
-    assignment = Assignment(parties=dict(group.parties))
+    assignment = Assignment(parties=dict(group.parties), anchors=_anchors(group, clusters))
+    for no, record in assignment.anchors.items():
+        group.parties[no].anchor_id = record
     by_anchor = {p.anchor_id: p for p in group.parties.values()}
     homeless: list[list[int]] = []
     for members in clusters:
@@ -155,6 +159,21 @@ def assign(
         assignment.changed.update(home for _, home in left)
         assignment.moved += [(features[m].name, home, no) for m, home in left]
     return assignment
+
+
+def _anchors(group: Group, clusters: list[list[int]]) -> dict[str, int]:
+    """New anchors for live numbers whose record leaves those that a person placed under them: the number stays with these."""
+    place = {m: n for n, members in enumerate(clusters) for m in members}
+    taken = {p.anchor_id for p in group.parties.values()}
+    found: dict[str, int] = {}
+    for party in group.parties.values():
+        if party.merged_into or party.anchor_id in group.ties:
+            continue
+        placed = sorted(r for r in group.ties if group.home.get(r) == party.customer_no and r in place)
+        free = [r for r in placed if r not in taken]
+        if free and all(place[r] != place.get(party.anchor_id) for r in placed):
+            found[party.customer_no] = free[0]
+    return found
 
 
 def _precedence(
@@ -213,6 +232,7 @@ def store_links(session: Session, context: Context, assignment: Assignment, grou
     changed = (r for r in stayed if group.links[r][1] != rules[r])
     other = [(group.links[r][0], _origin(rules[r]), rules[r], POLICY_VERSION) for r in changed]
     new = [p for p in assignment.parties.values() if p.new]
+    update_rows(session, Party, "customer_no", ("anchor_id",), list(assignment.anchors.items()))
     _insert_parties(session, context, new)
     if ended:
         send(session, _END_LINKS, ids=ended, now=context.now)
