@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 
 import pytest
 from people import NOW, citizen, deliver, record
@@ -64,15 +62,3 @@ def test_a_page_is_found_by_the_index(queue: Engine, sort: Sort) -> None:
             assert not re.search(r"Seq Scan on merge_review", told), told
             index = "ix_merge_review_customer" if wanted.customer else "ix_merge_review_queue"
             assert index in told, told
-
-
-@pytest.mark.parametrize("sort", Sort)
-def test_the_first_page_is_quick(queue: Engine, sort: Sort) -> None:
-    def timed() -> float:
-        started = perf_counter()
-        page(queue, sort, Place(NOW), Filter())
-        return (perf_counter() - started) * 1000
-
-    timed()
-    took = sorted(timed() for _ in range(50))
-    print(f"{sort}: p50 {median(took):.1f} ms, p98 {took[-1]:.1f} ms of {REVIEWS:,} open reviews")
