@@ -150,7 +150,8 @@ STANDING = {
     "doubts": "SELECT least(a.name, b.name), greatest(a.name, b.name), d.held, d.level, d.rule, d.evidence FROM doubtful_pair d"
     " JOIN n a ON a.id = d.record_lo JOIN n b ON b.id = d.record_hi",
     "reviews": "SELECT least(a.names, b.names), greatest(a.names, b.names), r.level FROM merge_review r"
-    " JOIN c a ON a.customer_no = r.customer_lo JOIN c b ON b.customer_no = r.customer_hi WHERE r.closed_at IS NULL AND r.kind = 'PAIR'",
+    " JOIN c a ON a.customer_no = r.customer_lo JOIN c b ON b.customer_no = r.customer_hi"
+    " WHERE r.closed_at IS NULL AND r.kind = 'PAIR'",
     "moot reviews": "SELECT r.id FROM merge_review r JOIN party p ON p.customer_no IN (r.customer_lo, r.customer_hi)"
     " WHERE r.closed_at IS NULL AND p.merged_into IS NOT NULL",
     "documents": "SELECT c.names, d.space, d.valid_to, d.stage FROM document_expiry d JOIN c USING (customer_no)",
