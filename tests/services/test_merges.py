@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from clerk import Clerk
 from people import DAY, citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine, text
 from stewards import Stewards
@@ -17,9 +18,9 @@ from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus
 from ecif.services import customers, merges
 from ecif.services.accounts import AccountNotOfCustomer
-from ecif.services.change_requests import MakerIsChecker
-from ecif.services.context import KeyDigests
-from ecif.services.merges import MergeBlocked, NothingToMerge, OperationStale
+from ecif.services.change_requests import MakerIsChecker, is_other_person
+from ecif.services.context import Call, Context, KeyDigests
+from ecif.services.merges import MergeBlocked, NothingToMerge, OnlyByUndo, OperationStale
 from ecif.services.operations import Status
 from ecif.services.rebuild import rebuild
 
@@ -360,3 +361,56 @@ def test_what_a_person_placed_stays_where_others_join_it(
         record("core", "1", "赵六七", id=ID_A, day=9),
     )
     assert stewards.no("loan:4") == stewards.no("loan:3") == no
+
+
+@pytest.mark.parametrize(
+    ("maker", "checker", "other"),
+    [
+        (("app", "anna"), ("app", "bert"), True),
+        (("app", "anna"), ("branch", "bert"), True),
+        (("anna", ""), ("bert", ""), True),
+        (("app", "anna"), ("app", "Anna"), False),
+        (("app", "anna"), ("branch", "anna"), False),
+        (("app", "anna"), ("branch", ""), False),
+        (("app", ""), ("app", "bert"), False),
+        (("app", ""), ("app", ""), False),
+    ],
+)
+def test_who_is_another_person(
+    digests: KeyDigests, maker: tuple[str, str], checker: tuple[str, str], other: bool
+) -> None:
+    """Caller and clerk of each. Who names no clerk may be any of his caller's."""
+    context = Context(DAY, "test", digests, Call(checker[0], checker[1]))
+    assert is_other_person(context, Call(*maker).person, maker[0]) is other
+
+
+def test_what_a_clerk_wrote_on_a_number_goes_where_it_goes(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """Else his next change of the customer would land on the one who kept the record."""
+    clerk, (a, b) = Clerk(engine, digests), stewards.nos(["core:1", "core:2"])
+    deliver(engine, digests, B2)
+    stewards.merge("core:2", "loan:2", survivor="core:2")
+    clerk.patches(b, occupation="教师")
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    stewards.split("core:1", "core:2", "loan:2")
+    assert stewards.no("core:2") == b
+    changed = clerk.patches(b, occupation="医生")
+    assert (changed.customer_no, clerk.value(b, "occupation"), clerk.value(a, "occupation")) == (b, "医生", None)
+
+
+def test_a_split_that_would_leave_only_merged_numbers_is_refused_at_once(stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    with pytest.raises(OnlyByUndo):
+        stewards.run(merges.ask_split, stewards.no("core:1"), [("core", "1"), ("card", "1")], reason="x")
+
+
+def test_an_account_that_was_given_away_is_not_given_again(engine: Engine, digests: KeyDigests) -> None:
+    stewards, number = Stewards(engine, digests), "6225990000001234"
+    deliver(
+        engine, digests, replace(A1, accounts=(Account(number, "SAVINGS", AccountStatus.NORMAL),)), A2,
+        record("loan", "1", "张三丰", id=ID_A),
+    )  # fmt: skip
+    stewards.split("core:1", "card:1", accounts=[("core:1", number)])
+    with pytest.raises(AccountNotOfCustomer):
+        stewards.split("core:1", "loan:1", accounts=[("core:1", number)])
