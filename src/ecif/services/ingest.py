@@ -296,30 +296,22 @@ def follow(
     result: Result,
     preferred: Collection[str] = (),
     settled: Callable[[int, int], bool] | None = None,
+    *,
+    ask: bool = True,
 ) -> Assignment:
-    """Links, golden records, events and reviews after records, or what was judged of them (``settled``), have changed."""
-    assignment = follow_links(session, context, records, features, left, result, preferred, settled)
-    result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
-    return assignment
+    """Links, golden records, events and reviews after records, or what was judged of them (``settled``), have changed.
 
-
-def follow_links(
-    session: Session,
-    context: Context,
-    records: dict[int, PartyRecord],
-    features: dict[int, Features],
-    left: Iterable[Key],
-    result: Result,
-    preferred: Collection[str] = (),
-    settled: Callable[[int, int], bool] | None = None,
-) -> Assignment:
-    """The same without the reviews of doubtful pairs, for who decides everything anew and asks when all pairs are known."""
+    Args:
+        ask: whether reviews of doubtful pairs are opened; who decides everything anew does so when all pairs are known.
+    """
     assignment = relink(session, context, features, left, preferred, settled)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
     follow_merges(session, context, assignment.merged)
+    if ask:
+        result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
     return assignment
 
 

@@ -23,7 +23,7 @@ from ecif.services.accounts import owners
 from ecif.services.candidates import Search, search
 from ecif.services.context import Context
 from ecif.services.derivation import mark
-from ecif.services.ingest import Result, follow_links, write_derived, write_names
+from ecif.services.ingest import Result, follow, write_derived, write_names
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
 from ecif.services.reviews import refresh_reviews
@@ -81,7 +81,7 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         result = Result()
-        follow_links(session, context, records, features, (), result)
+        follow(session, context, records, features, (), result, ask=False)
         report.changed += result.golden_versions + result.customers_merged
     _ask(session, context, chunk)
     documents_life.restore(session, chunk)
