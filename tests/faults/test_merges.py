@@ -358,4 +358,5 @@ def test_a_kill_amid_an_approval_leaves_it_whole_or_not_at_all(home: Path, diges
 def apart(engine: Engine) -> list[tuple[str, str]]:
     """The pairs that stand as not the same."""
     with engine.connect() as connection:
-        return [(lo, hi) for lo, hi, verdict in connection.execute(text(STANDING)) if verdict == Verdict.NOT_SAME]
+        standing = connection.execute(text(STANDING)).fetchall()
+    return [(lo, hi) for lo, hi, verdict, *_ in standing if verdict == Verdict.NOT_SAME]
