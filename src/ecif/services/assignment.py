@@ -163,15 +163,17 @@ def assign(
 
 
 def _anchors(group: Group, clusters: list[list[int]]) -> dict[str, int]:
-    """New anchors for live numbers whose record leaves those that a person placed under them: the number stays with these."""
+    """New anchors for live numbers whose record leaves those that a person placed under them: the number stays with these,
+    unless a number was issued for one of them, under which they live again."""
     place = {m: n for n, members in enumerate(clusters) for m in members}
     taken = {p.anchor_id for p in group.parties.values()}
+    own = {place.get(anchor) for anchor in taken}
     found: dict[str, int] = {}
     for party in group.parties.values():
         if party.merged_into or party.anchor_id in group.ties:
             continue
         placed = sorted(r for r in group.ties if group.home.get(r) == party.customer_no and r in place)
-        free = [r for r in placed if r not in taken]
+        free = [r for r in placed if place[r] not in own]
         if free and all(place[r] != place.get(party.anchor_id) for r in placed):
             found[party.customer_no] = free[0]
     return found
