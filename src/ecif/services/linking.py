@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, islice, product
 from typing import Any
 
@@ -47,6 +48,7 @@ from ecif.services.candidates import (
 )
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
+from ecif.services.lane import out_of_turn
 from ecif.services.rematch import misfits
 from ecif.services.rows import query
 
@@ -66,6 +68,7 @@ _LOCK = (
     f"{_PARTIES} customer_no IN (SELECT customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[]))"
     " AND NOT customer_no = ANY(%(known)b::text[]) ORDER BY customer_no FOR UPDATE"
 )
+_LOCK_FREE = f"{_LOCK} SKIP LOCKED"
 _LOCK_RETIRED = (
     f"{_PARTIES} anchor_id = ANY(%(ids)b::bigint[]) AND merged_into IS NOT NULL ORDER BY customer_no FOR UPDATE"
 )
@@ -109,7 +112,7 @@ def relink(
         search_again(session, context, found, concerned)
     pairs = found.pairs(work)
     decisions = _decide(session, context, found, [p for p in pairs if not settled(*p)] if settled else pairs)
-    group = _lock(session, context, found, work, decisions)
+    group = _lock(session, context, found, work, decisions, held=settled is not None)
     clusters = _clusters(session, context, found, work, group)
     assignment = assign(session, group, clusters, found.features, preferred)
     store_links(session, context, assignment, group)
@@ -162,12 +165,22 @@ def _lock(
     found: Search,
     work: Mapping[int, Features],
     decisions: dict[tuple[int, int], Decision],
+    *,
+    held: bool,
 ) -> Group:
-    """Locks the parties around the records until the group is closed: links, held pairs, and what they reach."""
+    """Locks the parties around the records until the group is closed: links, held pairs, and what they reach.
+
+    Args:
+        held: whether parties are locked already.
+    """
     records = set(work) | {r for _, lo, hi in auto(decisions) for r in (lo, hi)}
     group, unsettled, ties = Group({}, {}, decisions), records, list[Any]()
     while unsettled:
-        locked = query(session, _LOCK, ids=list(unsettled), known=list(group.parties))
+        asked = {"ids": list(unsettled), "known": list(group.parties)}
+        if group.parties or held:
+            locked = out_of_turn(partial(query, session, _LOCK_FREE, **asked))
+        else:
+            locked = query(session, _LOCK, **asked)
         if not locked:
             break
         group.parties.update((row.customer_no, PartyRow(*row)) for row in locked)
