@@ -418,3 +418,13 @@ def test_an_account_that_was_given_away_is_not_given_again(engine: Engine, diges
     stewards.split("core:1", "card:1", accounts=[("core:1", number)])
     with pytest.raises(AccountNotOfCustomer):
         stewards.split("core:1", "loan:1", accounts=[("core:1", number)])
+
+
+def test_an_undo_leaves_the_survivor_his_number_though_he_had_one_record(engine: Engine, digests: KeyDigests) -> None:
+    """One number, two names, and the other customer has several records, whom the merge tied to each other."""
+    stewards = Stewards(engine, digests)
+    others = (record("card", "1", "张三丰", id=ID_A), record("loan", "2", "张三丰", id=ID_A))
+    deliver(engine, digests, record("core", "0", "李四光", id=ID_A), *others, record("ebank", "3", "张三丰", id=ID_A))
+    before, nos = golden(engine), stewards.nos(["core:0", "card:1"])
+    stewards.reverse(stewards.merge("core:0", "card:1", survivor="core:0"))
+    assert golden(engine) == before and stewards.nos(["core:0", "card:1"]) == nos
