@@ -101,6 +101,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the data has changed: to take it back would move source records, so do it one by one",
     ),
     "ECIF-3057": ("审核项已变化, 请刷新后重试", "the review has changed since you saw it"),
+    "ECIF-3058": (
+        "其他客户的源记录将因此转入, 请先处理与这些客户的审核, 或以人工裁决申请复核",
+        "source records of others would move: decide the reviews with these customers first, or ask for a judgement",
+    ),
     "ECIF-4101": ("客户不可销户", "the customer can't be closed"),
     "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
     "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),
@@ -108,6 +112,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
     "ECIF-5005": ("复核人不得为经办人", "the checker must not be the maker"),
     "ECIF-5006": ("该渠道不得办理此业务", "this channel may not do this"),
+    "ECIF-5007": ("只有经办人本人可以撤回", "only the maker can take it back"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
     "ECIF-9003": ("系统繁忙, 请稍后重试", "the service is busy, try again in a moment"),

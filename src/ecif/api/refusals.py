@@ -14,8 +14,10 @@ from ecif.api.problems import Problem, problem_of
 from ecif.domain.existence import Existence
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.answers import IdempotencyConflict
-from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound, MakerIsChecker
+from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound
 from ecif.services.customers import CustomerNotFound
+from ecif.services.four_eyes import MakerIsChecker, NotMaker
+from ecif.services.judging import JudgementContradicts
 from ecif.services.maintenance import (
     ChangeRequestStale,
     ChannelTooWeak,
@@ -24,26 +26,25 @@ from ecif.services.maintenance import (
     PatchUnusable,
     VersionConflict,
 )
-from ecif.services.merges import (
-    JudgementContradicts,
-    MergeBlocked,
-    NothingStays,
-    NothingToMerge,
-    NotOfCustomer,
-    NotReversible,
-    OnlyByUndo,
-    OperationStale,
-    ReverseBlocked,
-    SurvivorNotMember,
-)
+from ecif.services.merges import MergeBlocked, NothingToMerge, SurvivorNotMember
 from ecif.services.opening import OpeningIncomplete, OpeningRefused, SourceKeyTaken, VerdictContradicted
 from ecif.services.operations import OperationDecided, OperationNotFound
+from ecif.services.outcomes import OperationStale
 from ecif.services.past import NothingKnown, TooManyRecords
 from ecif.services.regrouping import NumberRetired, TooManyToMove
+from ecif.services.reversals import NotReversible, ReverseBlocked
 from ecif.services.review_bulk import BulkChanged, BulkNotFound, BulkNotUndoable, BulkTooLarge, BulkUndone
-from ecif.services.review_decisions import DecisionUnfit, ReviewChanged, ReviewClaimed, ReviewClosed, ReviewWaits
+from ecif.services.review_decisions import (
+    DecisionMoves,
+    DecisionUnfit,
+    ReviewChanged,
+    ReviewClaimed,
+    ReviewClosed,
+    ReviewWaits,
+)
 from ecif.services.review_queue import ReviewNotFound
 from ecif.services.source_records import SourceRecordNotFound
+from ecif.services.splits import NothingStays, NotOfCustomer, OnlyByUndo
 
 REFUSALS: dict[type[Exception], tuple[str, int]] = {
     IdempotencyConflict: ("ECIF-1010", 409),
@@ -62,6 +63,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     VerdictContradicted: ("ECIF-3009", 409),
     CloseBlocked: ("ECIF-4101", 409),
     MakerIsChecker: ("ECIF-5005", 403),
+    NotMaker: ("ECIF-5007", 403),
     ChannelTooWeak: ("ECIF-5006", 403),
     OperationNotFound: ("ECIF-2007", 404),
     OperationDecided: ("ECIF-2013", 409),
@@ -89,6 +91,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     BulkTooLarge: ("ECIF-3054", 422),
     BulkUndone: ("ECIF-3055", 409),
     BulkNotUndoable: ("ECIF-3056", 409),
+    DecisionMoves: ("ECIF-3058", 409),
 }
 
 EXISTING: dict[Existence, tuple[str, int]] = {
@@ -124,6 +127,7 @@ SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
     ReviewWaits: lambda e: {"operation": e.operation},
     DecisionUnfit: lambda e: {"allowed": [d.value for d in e.allowed]},
     BulkNotUndoable: lambda e: {"customers": list(e.customers)},
+    DecisionMoves: lambda e: {"customers": list(e.customers)},
 }
 """What a problem says beside its code, of those that need one expression."""
 

@@ -485,6 +485,7 @@ class Operation(TypedDict):
     request: dict[str, Any]
     reason: str
     evidence: str
+    override: list[str]
     maker: str
     caller: str
     made_at: Moment
@@ -608,13 +609,17 @@ class SinceList(TypedDict):
 
 
 class Since(TypedDict):
-    """影响范围 What came and was done under the merged number since."""
+    """影响范围 What came and was done under the merged number since, wherever it led (`numbers`)."""
 
+    numbers: SinceList
     arrived: SinceList
     events: SinceList
+    checks: SinceList
     clear_reads: SinceList
     change_requests: SinceList
     operations: SinceList
+    accounts: SinceList
+    relations: SinceList
 
 
 class ReversePreview(_Preview):
@@ -692,15 +697,17 @@ class NameBearers(TypedDict):
 
 
 class ReviewedGolden(TypedDict):
-    """One of the two golden records."""
+    """The golden record of a customer of a review."""
 
     customer_no: No
     version: int
     record: GoldenRecord | Merged
 
 
-MovedRecord = TypedDict("MovedRecord", {"system": str, "key": str, "from": No | None, "to": No | None})
-MovedRecord.__doc__ = "The record that moved by itself, or that no longer fits its customer."
+ReviewedRecord = TypedDict("ReviewedRecord", {"system": str, "key": str, "from": No | None, "to": No | None})
+ReviewedRecord.__doc__ = (
+    "A record that may be in the wrong place: it moved by itself (from, to), or no longer fits its customer."
+)
 
 
 class WholeMergeReview(MergeReview):
@@ -710,7 +717,7 @@ class WholeMergeReview(MergeReview):
     risks: list[ReviewRisk]
     pairs: list[EvidencePair]
     more_pairs: int
-    moved: MovedRecord | None
+    records: list[ReviewedRecord]
     names: list[NameBearers]
     golden: list[ReviewedGolden]
 
@@ -810,6 +817,7 @@ ANSWERS: dict[str, Answers] = {
     "get_operation": {200: Operation},
     "approve_operation": _once({200: Operation}),
     "reject_operation": _once({200: Operation}),
+    "withdraw_operation": _once({200: Operation}),
     "judge": _once({201: Judgement, 202: Operation}),
     "list_judgements": {200: JudgementPage},
     "list_merge_reviews": {200: MergeReviewPage},
