@@ -132,7 +132,9 @@ def print_operations(rows: Iterable[Operation]) -> None:
 def print_reviews(rows: Iterable[Any], now: datetime) -> None:
     """The queue, in its order."""
     number = Column("客户号", min_width=12)  # half a number is none
-    table = Table("号", "种类", "状态", number, "级别", "规则", "风险", "天", "认领", "结果", title="疑似合并审核 Reviews")
+    table = Table(
+        "号", "种类", "状态", number, "级别", "规则", "风险", "天", "认领", "结果", title="疑似合并审核 Reviews"
+    )
     for row in rows:
         view = review_view(row, now)
         days = str((now - row.opened_at).days)
