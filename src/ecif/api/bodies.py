@@ -318,6 +318,13 @@ class StatusBody(Asked):
     reason: _text(500) = Field(description="原因")  # type: ignore[valid-type]
 
 
+class DeceasedBody(StatusBody):
+    """When the customer died, and by what proof."""
+
+    deceased_on: Day = Field(description="死亡日期")
+    evidence: _text(200) = Field(description="死亡证明材料编号")  # type: ignore[valid-type]
+
+
 class NoteBody(Asked):
     """What the second person says."""
 

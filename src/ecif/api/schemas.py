@@ -118,6 +118,8 @@ class GoldenRecord(TypedDict):
     customer_no: No
     party_type: PartyType
     status: str
+    closed_on: NotRequired[Date | None]
+    deceased_on: NotRequired[Date]
     policy_version: str
     legal_entities: list[str]
     branches: list[str]
@@ -792,6 +794,8 @@ ANSWERS: dict[str, Answers] = {
     "open_new_customer": _once({200: Opened, 201: Opened}),
     "change_customer": _once({200: Changed, 202: Waits, 412: PROBLEM, 428: PROBLEM}),
     "close_customer": _once({200: Changed, 412: PROBLEM}),
+    "restrict_customer": _once({200: Changed, 412: PROBLEM}),
+    "mark_customer_deceased": _once({200: Changed, 412: PROBLEM}),
     "reactivate_customer": _once({200: Changed, 412: PROBLEM}),
     "list_change_requests": {200: ChangeRequestPage},
     "get_change_request": {200: ChangeRequest},

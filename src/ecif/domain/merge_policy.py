@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ecif.domain.records import CustomerStatus
+
 
 class Level(StrEnum):
     """BLOCK keeps a merge from being made; WARN is shown to whoever makes it and whoever approves it."""
@@ -56,6 +58,8 @@ MERGE_RULES: Mapping[str, MergeRule] = {
             "a clerk said at the opening that they are not the same",
         ),
         MergeRule("CLOSED", Level.BLOCK, Lift.OVERRIDE, "客户已销户", "a customer is closed"),
+        MergeRule("RESTRICTED", Level.BLOCK, Lift.OVERRIDE, "客户已限制处理", "a customer is restricted"),
+        MergeRule("DECEASED", Level.BLOCK, Lift.OVERRIDE, "客户已死亡", "a customer is deceased"),
         MergeRule("BOTH_HOLD_ACCOUNTS", Level.WARN, Lift.NOTHING, "双方均有未销账户", "both hold open accounts"),
         MergeRule(
             "CARDS_MAX", Level.WARN, Lift.NOTHING, "合并后卡数超过上限 (R26)", "more cards than one customer may hold (R26)"
@@ -64,6 +68,9 @@ MERGE_RULES: Mapping[str, MergeRule] = {
     )
 }  # fmt: skip
 """By rule id, in the order in which they are told."""
+
+STATUS_RULES = tuple(status.value for status in CustomerStatus if status.value in MERGE_RULES)
+"""Statuses of a customer that are rules of their own names."""
 
 OVERRIDABLE = tuple(rule.id for rule in MERGE_RULES.values() if rule.lift is Lift.OVERRIDE)
 """Rules that a steward may take upon himself to set aside."""

@@ -9,8 +9,7 @@ from itertools import combinations, product
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
-from ecif.domain.merge_policy import Finding
-from ecif.domain.records import RecordStatus
+from ecif.domain.merge_policy import STATUS_RULES, Finding
 from ecif.matching.clustering import compatible
 from ecif.matching.comparators import COMPARATORS, NOTHING_SHARED
 from ecif.matching.types import Field, Level
@@ -59,9 +58,10 @@ def _blocks(members: Members) -> Iterator[Finding]:
     stated = _stated_apart(members)
     if stated:
         yield Finding("STATED_NOT_SAME", {"pairs": stated})
-    closed = [side.customer_no for side in sides if side.status == RecordStatus.CLOSED]
-    if closed:
-        yield Finding("CLOSED", {"customers": closed})
+    for status in STATUS_RULES:
+        those = [side.customer_no for side in sides if side.status == status]
+        if those:
+            yield Finding(status, {"customers": those})
 
 
 def apart(members: Members) -> set[Pair]:
