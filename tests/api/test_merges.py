@@ -40,7 +40,7 @@ class Pair:
         self.api, self.n = api, next(_serial)
         self.name, self.phone = f"钱大{chr(0x4E00 + self.n)}", f"1391111{self.n:04d}"
         says = {"name": self.name, "identifiers": identified(self.n)}
-        self.account = {"number": f"6217000000{self.n:06d}", "kind": "SAVINGS"}
+        self.account = {"number": f"6217000000{self.n:06d}", "kind": "SAVINGS", "account_class": "I"}
         self.a = put(api, "core", f"a{self.n}", **says, phones=[self.phone], occupation="医生")
         put(api, "card", f"a{self.n}", **says)
         spouse = {"relation": "SPOUSE", "name": "欧阳燕尾"}
@@ -112,7 +112,7 @@ def test_a_preview_shows_who_wins_and_what_moves_and_changes_nothing(api: Api, t
     accounts = row(shown["holdings"], kind="accounts")
     assert accounts["after"] == [{"customer_no": two.a, "total": 1}]
     assert accounts["moves"]["items"] == [
-        moved | {"number": "*" * 12 + f"{two.n:04d}", "kind": "SAVINGS", "status": "NORMAL"}
+        moved | {"number": "*" * 12 + f"{two.n:04d}", "kind": "SAVINGS", "account_class": "I", "status": "NORMAL"}
     ]
     assert row(shown["holdings"], kind="relations")["moves"]["items"][0]["name"] == "**燕尾"
     assert two.name not in answer.text and two.phone not in answer.text
@@ -295,7 +295,7 @@ def test_an_account_leaves_a_record_that_stays(api: Api, two: Pair) -> None:
     assert two.account["number"] not in asked.text
     (new,) = api.get(f"/v1/operations/{decide(api, asked)}").json()["outcome"]["created"]
     held = [api.get(f"/v1/customers/{no}/accounts").json()["items"] for no in (two.a, new)]
-    assert [len(accounts) for accounts in held] == [0, 1]
+    assert [[account["account_class"] for account in accounts] for accounts in held] == [[], ["I"]]
 
 
 def test_a_judgement_holds_at_once_where_it_moves_nothing(api: Api, two: Pair) -> None:

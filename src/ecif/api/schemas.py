@@ -179,6 +179,7 @@ class Account(_Part):
     number: str
     kind: str
     status: str
+    account_class: str | None
     opened_on: Date | None
     branch: str
     legal_entity: str
@@ -534,6 +535,8 @@ class MergeFinding(TypedDict):
     lift: str
     message_zh: str
     message_en: str
+    follow_up_zh: Annotated[str | None, Field(description="what has to be done after the merge, if anything")]
+    follow_up_en: str | None
     data: dict[str, Any]
 
 

@@ -16,6 +16,7 @@ from ecif.domain.field_groups import FieldGroup, fields_of
 from ecif.domain.identifier_kinds import KINDS, ONE_PER_PARTY, IdentifierKind, NumberSpace
 from ecif.domain.identifiers import USABLE, Validity
 from ecif.domain.records import (
+    AccountClass,
     AccountStatus,
     AddressKind,
     CustomerStatus,
@@ -72,6 +73,11 @@ NAMES_ZH: Mapping[type[Enum], Mapping[str, str]] = {
         "FROZEN": "冻结",
         "DORMANT": "久悬",
         "CLOSED": "已销户",
+    },
+    AccountClass: {
+        "I": "I 类户",
+        "II": "II 类户",
+        "III": "III 类户",
     },
     NumberSpace: {
         "CITIZEN": "公民身份号码",
@@ -207,6 +213,7 @@ TABLES: Mapping[str, Table] = {
     "address_kinds": _table(AddressKind),
     "relation_types": _table(RelationType),
     "account_statuses": _table(AccountStatus),
+    "account_classes": _table(AccountClass),
     "record_statuses": _table(RecordStatus),
     "channels": table(
         Channel, {c.name: info.name_zh for c, info in CHANNELS.items()}, lambda c: {"strong": CHANNELS[c].strong}

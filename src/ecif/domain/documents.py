@@ -11,6 +11,7 @@ import orjson
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
+    AccountClass,
     AccountStatus,
     Address,
     AddressKind,
@@ -78,4 +79,5 @@ def _related(raw: dict[str, Any]) -> RelatedParty:
 
 
 def _account(raw: dict[str, Any]) -> Account:
-    return Account(raw["number"], raw["kind"], AccountStatus(raw["status"]), _date(raw["opened_on"]))
+    account_class = AccountClass(said) if (said := raw.get("account_class")) else None
+    return Account(raw["number"], raw["kind"], AccountStatus(raw["status"]), _date(raw["opened_on"]), account_class)

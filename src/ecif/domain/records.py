@@ -88,6 +88,18 @@ class AccountStatus(StrEnum):
     CLOSED = "CLOSED"
 
 
+class AccountClass(StrEnum):
+    """账户类别 of a person's settlement account (银发〔2015〕392号): I does everything, II and III within limits."""
+
+    I = "I"  # noqa: E741
+    II = "II"
+    III = "III"
+
+
+DEBIT_CARD = "DEBIT_CARD"
+"""The kind of account by which every system's contract names a debit card (借记卡), so that it can be told from other cards."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identifier:
     """证件: a document kind and its number as the source wrote them. ``kind`` is None where the source left it out.
@@ -126,6 +138,7 @@ class Account:
     kind: str
     status: AccountStatus
     opened_on: date | None = None
+    account_class: AccountClass | None = None
 
     @property
     def masked(self) -> bool:

@@ -361,13 +361,14 @@ def _insert_keys(session: Session, rows: list[tuple[UUID, int, int]]) -> None:
 def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord], given: Owners) -> None:
     rows = [
         (record_id, n, given.get((record_id, digest), record_id) if digest else record_id, digest, a.number, a.kind,
-         a.status.value, a.opened_on, r.branch, r.legal_entity)
+         a.status.value, a.account_class and a.account_class.value, a.opened_on, r.branch, r.legal_entity)
         for record_id, r in records.items()
         for n, a in enumerate(r.accounts)
         for digest in [None if a.masked else context.digests.of((KeyKind.ACCOUNT, a.number))]
     ]  # fmt: skip
     columns = (
-        "record_id", "position", "owner_id", "digest", "number", "kind", "status", "opened_on", "branch", "legal_entity",
+        "record_id", "position", "owner_id", "digest", "number", "kind", "status", "account_class", "opened_on", "branch",
+        "legal_entity",
     )  # fmt: skip
     insert_rows(session, Account, columns, rows)
 

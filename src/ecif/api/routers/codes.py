@@ -89,7 +89,15 @@ TABLES: Mapping[str, codes.Table] = {
     "closing_blocks": _told(BLOCKS),
     "change_request_statuses": codes.table(RequestStatus, _REQUESTS),
     "merge_rules": tuple(
-        {"code": r.id, "name_zh": r.message_zh, "name_en": r.message_en, "level": r.level.value, "lift": r.lift.value}
+        {
+            "code": r.id,
+            "name_zh": r.message_zh,
+            "name_en": r.message_en,
+            "level": r.level.value,
+            "lift": r.lift.value,
+            "follow_up_zh": r.follow_up_zh or None,
+            "follow_up_en": r.follow_up_en or None,
+        }
         for r in MERGE_RULES.values()
     ),
     "verdicts": codes.table(Verdict, _VERDICTS),
