@@ -94,6 +94,23 @@ def clear(api: Api, no: str) -> dict[str, Any]:
 # The life of a number
 
 
+def test_what_a_merge_leaves_to_be_done_is_a_review_of_the_survivor(api: Api, two: Pair) -> None:
+    card = {"number": f"6217000001{two.n:06d}", "kind": "SAVINGS", "account_class": "I"}
+    put(api, "ebank", f"a{two.n}", name=two.name, identifiers=identified(two.n), accounts=[card])
+    warned = row(api.post("/v1/merges:preview", json=two.members).json()["warnings"], rule="BOTH_HOLD_CLASS_I")
+    assert warned["data"]["class_i"] == {"": {two.a: 1, two.b: 1}} and warned["follow_up_zh"] and warned["follow_up_en"]
+    merge, queue = two.merge(), "/v1/merge-reviews"
+    (listed,) = api.get(queue, params={"kind": "FOLLOW_UP", "customer_no": two.b}).json()["items"]
+    assert (listed["customers"], listed["state"]) == ([two.a, two.a], "OPEN")
+    seen = api.get(f"{queue}/{listed['id']}").json()
+    assert (seen["recommended"], seen["pairs"]) == ("FOLLOW_UP", [])
+    assert seen["follow_ups"] == [warned | {"operation": merge}]
+    said = {"json": WHY | {"decision": "DONE"}, "headers": MAKER | {"If-Match": '"v1"'}}
+    assert api.post(f"{queue}/{listed['id']}:decide", **said).json()["outcome"] == "DONE"
+    pair = {"json": WHY | {"decision": "SAME"}, "headers": MAKER | {"If-Match": '"v2"'}}
+    assert is_problem(api.post(f"{queue}/{listed['id']}:decide", **pair), 409, "ECIF-3051")
+
+
 def test_a_preview_shows_who_wins_and_what_moves_and_changes_nothing(api: Api, two: Pair) -> None:
     before = counts(api)
     answer = api.post("/v1/merges:preview", json=two.members)

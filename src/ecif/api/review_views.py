@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from ecif.api.merge_views import finding_view
 from ecif.api.views import customer_view
+from ecif.domain.merge_policy import Finding
 from ecif.domain.records import RecordName
 from ecif.domain.review_policy import RISKS, Recommended, holder, recommended
 from ecif.matching.decision import SHARE, WEIGHTS
@@ -49,8 +51,11 @@ def whole_view(review: Review, now: datetime, clear: Collection[str]) -> View:
     pairs = [_pair(pair, review.names) for pair in evidence["pairs"]]
     held = any(pair["held"] for pair in pairs[:1])
     first = Recommended.NEED_INFO if held or not pairs else recommended(review.row.rule, _fields(pairs[0]["agrees"]))
+    follow_ups = [_follow_up(item) for item in evidence.get("follow_ups", ())]
+    first = Recommended.FOLLOW_UP if follow_ups else first
     return review_view(review.row, now) | {
         "recommended": first.value,
+        "follow_ups": follow_ups,
         "risks": [_risk(name) for name in evidence.get("risks", ())],
         "pairs": pairs,
         "more_pairs": evidence["more"],
@@ -103,6 +108,10 @@ def _risk(name: str) -> View:
 def _moved(evidence: Mapping[str, Any]) -> View:
     system, _, key = evidence["record"].partition(":")
     return {"system": system, "key": key, "from": evidence.get("from"), "to": evidence.get("to")}
+
+
+def _follow_up(item: Mapping[str, Any]) -> View:
+    return finding_view(Finding(item["rule"], item["data"])) | {"operation": item["operation"]}
 
 
 def _bearers(no: str, records: int) -> View:

@@ -708,10 +708,17 @@ MovedRecord = TypedDict("MovedRecord", {"system": str, "key": str, "from": No | 
 MovedRecord.__doc__ = "The record that moved by itself, or that no longer fits its customer."
 
 
+class FollowUp(MergeFinding):
+    """合并后续事项 What a merge left to be done, and which merge."""
+
+    operation: int
+
+
 class WholeMergeReview(MergeReview):
     """审核详情 A review with its evidence."""
 
     recommended: str
+    follow_ups: Annotated[list[FollowUp], Field(description="what merges left to be done")]
     risks: list[ReviewRisk]
     pairs: list[EvidencePair]
     more_pairs: int

@@ -69,12 +69,12 @@ MERGE_RULES: Mapping[str, MergeRule] = {
             "保留一个 I 类户, 其余降级或销户", "keep one Class I account, downgrade or close the others",
         ),
         MergeRule(
-            "CLASS_II_MAX", Level.WARN, Lift.NOTHING, "合并后 II 类户数超过上限 (R25)",
+            "CLASS_II_MAX", Level.WARN, Lift.NOTHING, "合并后 II 类户超过 5 个 (R25)",
             "more Class II accounts than one customer may hold (R25)",
             "将超过上限的 II 类户降级或销户", "downgrade or close the Class II accounts beyond the limit",
         ),
         MergeRule(
-            "DEBIT_CARDS_MAX", Level.WARN, Lift.NOTHING, "合并后借记卡数超过上限 (R26)",
+            "DEBIT_CARDS_MAX", Level.WARN, Lift.NOTHING, "合并后借记卡超过 4 张 (R26)",
             "more debit cards than one customer may hold (R26)",
             "核实超过上限的借记卡, 请客户销卡", "look into the debit cards beyond the limit, have the customer close them",
         ),

@@ -21,6 +21,7 @@ from ecif.domain.records import PartyRecord, RecordName
 from ecif.matching.features import Features, dump_features, features_of, load_features
 from ecif.matching.keys import LASTING, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
+from ecif.services import follow_ups
 from ecif.services.accounts import Owners, owners
 from ecif.services.assignment import Assignment
 from ecif.services.candidates import claim
@@ -309,6 +310,7 @@ def follow(
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
+    follow_ups.follow(session, context, assignment)
     follow_merges(session, context, assignment.merged)
     if ask:
         result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})

@@ -19,7 +19,7 @@ from ecif.domain.merge_policy import Finding, standing_blocks
 from ecif.domain.records import RecordName
 from ecif.domain.text import compact
 from ecif.matching.keys import KeyKind
-from ecif.services import customers, operations
+from ecif.services import customers, follow_ups, operations
 from ecif.services.accounts import give, named
 from ecif.services.assignment import Assignment
 from ecif.services.changes import log_change
@@ -242,10 +242,13 @@ def _members(session: Session, nos: Sequence[str], survivor: str) -> tuple[list[
     return live, led[survivor] if survivor else ""
 
 
-def _allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> None:
-    blocks = standing_blocks(findings(session, members), evidence=bool(evidence), override=frozenset(override))
+def _allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> list[Finding]:
+    """What is to be said of the merge, if nothing forbids it."""
+    found = findings(session, members)
+    blocks = standing_blocks(found, evidence=bool(evidence), override=frozenset(override))
     if blocks:
         raise MergeBlocked(blocks)
+    return found
 
 
 def _merge(
@@ -431,11 +434,11 @@ def _reverse(
     assert merge.outcome is not None
     survivor, retired = merge.outcome["survivor"], merge.outcome["retired"]
     said = undoing(session, context, members, held, survivor, _anchors(session, [survivor, *retired]), merge.id)
+    if operation:  # first, so that what follows knows of it
+        operations.mark_reversed(session, context, merge.id)
     regrouped = _apply(session, context, members, said, [survivor, *retired], operation)
     if set(retired) - set(regrouped.resurrected):  # never half of it
         raise ReverseBlocked([])
-    if operation:
-        operations.mark_reversed(session, context, merge.id)
     return regrouped
 
 
@@ -550,8 +553,10 @@ def _approved_merge(session: Session, context: Context, operation: Operation) ->
     seen = dict(operation.seen)
     override = [rule for rule in seen.pop("", "").split(",") if rule]
     members = _unchanged(session, seen)
-    _allow(session, members, operation.evidence, override)
-    return _merge(session, context, members, operation.customer_no, operation)
+    found = _allow(session, members, operation.evidence, override)
+    merged = _merge(session, context, members, operation.customer_no, operation)
+    follow_ups.leave(session, context, operation.id, merged.survivor, found)
+    return merged
 
 
 def _approved_split(session: Session, context: Context, operation: Operation) -> Regrouped:

@@ -85,7 +85,7 @@ def refresh_reviews(session: Session, context: Context, customers: Collection[st
     """
     asked = _asked(session, _pairs(session, customers))
     current = {(row.customer_lo, row.customer_hi): row for row in query(session, _OPEN, nos=list(customers))}
-    _close(session, context, [row for ends, row in current.items() if ends not in asked])
+    close_outdated(session, context, [row for ends, row in current.items() if ends not in asked])
     _rebuild(session, context, [(current[ends], now) for ends, now in asked.items() if ends in current])
     opened = [
         (*ends, now.level, now.rule, now.policy_version, now.evidence, now.risk, context.now)
@@ -132,7 +132,8 @@ def _question(rows: list[Any], stake: Any) -> _Asked:
     return _Asked(first.level, first.rule, first.policy_version, risk_class(names), text)
 
 
-def _close(session: Session, context: Context, rows: Sequence[Any]) -> None:
+def close_outdated(session: Session, context: Context, rows: Sequence[Any]) -> None:
+    """Closes reviews that have nothing to ask any more; of one in which the merge was asked for, as it was decided."""
     if not rows:
         return
     operation = context.operation and context.operation[1]
