@@ -58,9 +58,9 @@ def record(
     )
 
 
-def deliver(engine: Engine, digests: KeyDigests, *records: PartyRecord) -> Result:
-    """Takes records in, in one transaction, a second after those before."""
-    context = Context(NOW + timedelta(seconds=next(_seconds)), "test", digests)
+def deliver(engine: Engine, digests: KeyDigests, *records: PartyRecord, now: datetime | None = None) -> Result:
+    """Takes records in, in one transaction, a second after those before, or then."""
+    context = Context(now or NOW + timedelta(seconds=next(_seconds)), "test", digests)
     return run_transaction(engine, lambda s: ingest(s, context, [Delivery(r) for r in records]))
 
 

@@ -13,7 +13,7 @@ from ecif.db import run_transaction
 from ecif.domain.channels import Channel
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import RecordName
-from ecif.services import merges
+from ecif.services import approvals, judging, merges, reversals, splits
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.operations import Operation
 
@@ -60,7 +60,7 @@ class Stewards:
         return [self.no(record) for record in records]
 
     def approve(self, operation: Operation) -> Operation:
-        return self.run(merges.approve, operation.id, person="checker")  # type: ignore[no-any-return]
+        return self.run(approvals.approve, operation.id, person="checker")  # type: ignore[no-any-return]
 
     def merge(self, *records: str, survivor: str = "", **options: Any) -> Operation:
         """Merges the customers of these records, both persons at once."""
@@ -68,13 +68,13 @@ class Stewards:
         return self.approve(self.run(merges.ask_merge, self.nos(records), survivor, reason="同一人", **options))
 
     def reverse(self, merge: Operation) -> Operation:
-        return self.approve(self.run(merges.ask_reverse, merge.id, reason="合并有误"))
+        return self.approve(self.run(reversals.ask_reverse, merge.id, reason="合并有误"))
 
     def split(self, customer: str, *records: str, accounts: Sequence[tuple[str, str]] = ()) -> Operation:
         names, given = [name(r) for r in records], [(name(r), number) for r, number in accounts]
-        return self.approve(self.run(merges.ask_split, self.no(customer), names, given, reason="多人一证"))
+        return self.approve(self.run(splits.ask_split, self.no(customer), names, given, reason="多人一证"))
 
     def judge(self, one: str, other: str, verdict: Verdict) -> Operation | None:
         """Says it, and has it approved where it moves records."""
-        asked = self.run(merges.judge, name(one), name(other), verdict, reason="核实")
+        asked = self.run(judging.judge, name(one), name(other), verdict, reason="核实")
         return self.approve(asked) if asked else None

@@ -40,6 +40,7 @@ def upgrade() -> None:
         _column("fingerprint", sa.LargeBinary(16)),
         _column("reason", sa.String(500)),
         _column("evidence", sa.String(200)),
+        _column("override", sa.String(200)),
         _column("maker", sa.String(200)),
         _column("caller", sa.String(200)),
         _column("channel", sa.String(40)),
@@ -72,6 +73,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("operation_id", "record_id", name=op.f("pk_operation_record")),
     )
     op.create_index(op.f("ix_operation_record_record_id"), "operation_record", ["record_id"])
+    op.create_table(
+        "operation_customer",
+        _column("operation_id", sa.BigInteger()),
+        _column("customer_no", sa.String(12)),
+        _foreign("operation_customer", "operation_id", "operation"),
+        _foreign("operation_customer", "customer_no", "party", "customer_no"),
+        sa.PrimaryKeyConstraint("operation_id", "customer_no", name=op.f("pk_operation_customer")),
+    )
+    op.create_index(op.f("ix_operation_customer_customer_no"), "operation_customer", ["customer_no"])
+    op.create_table(
+        "check_answer",
+        _id(),
+        _column("customer_no", sa.String(12)),
+        _column("kind", sa.String(40)),
+        _column("result", sa.String(40)),
+        _column("caller", sa.String(200)),
+        _column("operator", sa.String(64)),
+        _column("channel", sa.String(40)),
+        _column("request_id", sa.String(64)),
+        _column("answered_at", MOMENT),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_check_answer")),
+    )
+    op.create_index(op.f("ix_check_answer_answered_at"), "check_answer", ["answered_at"])
+    op.create_index(op.f("ix_check_answer_customer_no_answered_at"), "check_answer", ["customer_no", "answered_at"])
     op.create_table(
         "account_move",
         _id(),
@@ -196,5 +221,5 @@ def downgrade() -> None:
         op.drop_column("merge_review", column)
     for column in ("owner_id", "account_class"):
         op.drop_column("account", column)
-    for table in ("account_move", "judgement", "operation_record", "operation"):
+    for table in ("account_move", "judgement", "check_answer", "operation_customer", "operation_record", "operation"):
         op.drop_table(table)

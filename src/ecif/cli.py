@@ -40,7 +40,20 @@ from ecif.domain.records import RecordName
 from ecif.domain.review_policy import ReviewDecision, ReviewState
 from ecif.migrate import MigrationError, differences, upgrade
 from ecif.resources import resource_dir
-from ecif.services import answers, derivation, documents_life, merges, operations, review_decisions, review_queue
+from ecif.services import (
+    answers,
+    approvals,
+    check_answers,
+    derivation,
+    documents_life,
+    judging,
+    merges,
+    operations,
+    reversals,
+    review_decisions,
+    review_queue,
+    splits,
+)
 from ecif.services import customers as reads
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.exports import live_links
@@ -214,7 +227,7 @@ def daily(
         typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="business day; today in China unless given"),
     ] = None,
 ) -> None:
-    """日终作业 Tell documents that expire, once each, and drop answers kept for a week. Running it again does no harm."""
+    """日终作业 Tell documents that expire, once each, and drop answers that are kept for a time. Running it again does no harm."""
     day = on.date() if on else bank_day(datetime.now(UTC))
     if day < FIRST_DAY:
         terminal.complain(f"--on {day}: 日期过早 the date is too early")
@@ -224,6 +237,7 @@ def daily(
         for batch in _batches(runtime, lambda s, context: documents_life.tell(s, context, day, BATCH)):
             count((told := told + batch).total())
         forgotten = sum(_batches(runtime, lambda s, context: answers.forget(s, context, BATCH)))
+        sum(_batches(runtime, lambda s, context: check_answers.forget(s, context, BATCH)))
     terminal.print_daily(day, told, forgotten)
 
 
@@ -456,11 +470,11 @@ def split(
     accounts = [(_named(name), number) for name, _, number in parts]
     if preview:
         with _steward(by) as run:
-            terminal.print_preview(run(lambda s, c: merges.preview_split(s, c, no, names, accounts)))
+            terminal.print_preview(run(lambda s, c: splits.preview_split(s, c, no, names, accounts)))
         return
     _asks(by, reason, evidence)
     with _steward(by) as run:
-        asked = run(lambda s, c: merges.ask_split(s, c, no, names, accounts, reason=reason, evidence=evidence))
+        asked = run(lambda s, c: splits.ask_split(s, c, no, names, accounts, reason=reason, evidence=evidence))
         terminal.print_operation(asked)
 
 
@@ -475,11 +489,11 @@ def undo(
     """撤销合并 Ask for the undo of a merge; or preview it, with all that was done under the number since."""
     if preview:
         with _steward(by) as run:
-            terminal.print_preview(*run(lambda s, c: merges.preview_reverse(s, c, merge)))
+            terminal.print_preview(*run(lambda s, c: reversals.preview_reverse(s, c, merge)))
         return
     _asks(by, reason, evidence)
     with _steward(by) as run:
-        asked = run(lambda s, c: merges.ask_reverse(s, c, merge, reason=reason, evidence=evidence))
+        asked = run(lambda s, c: reversals.ask_reverse(s, c, merge, reason=reason, evidence=evidence))
         terminal.print_operation(asked)
 
 
@@ -490,12 +504,13 @@ def judge(
     verdict: Annotated[Verdict, typer.Argument()],
     by: By = "",
     reason: Reason = "",
+    evidence: Evidence = "",
 ) -> None:
     """人工裁决 Say of two source records that they are one party's or not, or take it back."""
     names = _named(one), _named(other)
-    _asks(by, reason)
+    _asks(by, reason, evidence)
     with _steward(by) as run:
-        asked = run(lambda s, c: merges.judge(s, c, *names, verdict, reason=reason))
+        asked = run(lambda s, c: judging.judge(s, c, *names, verdict, reason=reason, evidence=evidence))
         if asked:
             terminal.print_operation(asked)
         else:
@@ -511,11 +526,9 @@ def list_operations(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="how many are shown")] = 50,
 ) -> None:
     """归并操作 List merges, splits, undoes and judgements that were asked for, oldest first."""
-    with _runtime() as runtime, transaction(runtime.engine) as session:
-        found = operations.listing(
-            session, status=status or "", kind=kind or "", customer_no=customer, after=after, limit=limit
-        )
-    terminal.print_operations(found)
+    asked = {"status": status or "", "kind": kind or "", "customer_no": customer}
+    with _steward() as run:
+        terminal.print_operations(run(lambda s, c: operations.listing(s, **asked, after=after, limit=limit)))
 
 
 @app.command()
@@ -524,10 +537,13 @@ def approve(
     by: By = "",
     note: Annotated[str, typer.Option(help="复核意见")] = "",
     reject: Annotated[bool, typer.Option("--reject", help="拒绝 turn it down instead")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="撤回 take back what one asked for oneself")] = False,
 ) -> None:
-    """复核 Carry out what another person asked for, or turn it down."""
+    """复核 Carry out what another person asked for, or turn it down; or take back what one asked for."""
+    if reject and withdraw:
+        _wrong_use("--reject --withdraw: 只能选一个 choose one")
     _asks(by, note or "-")
-    decide = merges.reject if reject else merges.approve
+    decide = approvals.reject if reject else approvals.withdraw if withdraw else approvals.approve
     with _steward(by) as run:
         terminal.print_operation(run(lambda s, c: decide(s, c, operation, note=note)))
 

@@ -22,8 +22,9 @@ from ecif.api.views import customer_view
 from ecif.domain.events import EventType
 from ecif.services.customers import Golden
 from ecif.services.ingest import Fate
-from ecif.services.merges import Preview, Since
 from ecif.services.operations import Operation, Status
+from ecif.services.outcomes import Preview
+from ecif.services.reversals import Since
 from ecif.services.review_queue import Review
 
 # No markup: a file name or an argument may hold brackets.
@@ -203,7 +204,12 @@ def _print_since(view: Mapping[str, Any]) -> None:
     for part, those in view.items():
         out.print(f"合并后 since the merge: {part} {len(those['items']):,}{'+' if those['more'] else ''}")
     for record in view["arrived"]["items"]:
-        out.print(f"  {record['system']}:{record['key']} → {record['to']}")
+        what = "新记录 new" if record["new"] else f"新版本 {record['versions']} newer versions"
+        out.print(
+            f"  {record['received_at']:%Y-%m-%d %H:%M:%S} {record['system']}:{record['key']} {what} → {record['to']}"
+        )
+    for check in view["checks"]["items"]:
+        out.print(f"  {check['answered_at']:%Y-%m-%d %H:%M:%S} {check['kind']} {check['result']} {check['caller']}")
     for event in view["events"]["items"]:
         out.print(f"  {event['occurred_at']:%Y-%m-%d %H:%M:%S} {event['type']} {event['action'] or ''}".rstrip())
 

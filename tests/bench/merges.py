@@ -34,7 +34,7 @@ from ecif.api.calls import now_by  # noqa: E402
 from ecif.db import open_database, run_transaction, transaction  # noqa: E402
 from ecif.domain.channels import Channel  # noqa: E402
 from ecif.domain.review_policy import RISK_MAX  # noqa: E402
-from ecif.services import merges, review_queue  # noqa: E402
+from ecif.services import approvals, merges, reversals, review_queue, splits  # noqa: E402
 from ecif.services.context import Call, KeyDigests  # noqa: E402
 from ecif.services.ingest import Delivery, ingest  # noqa: E402
 from ecif.services.operations import Operation  # noqa: E402
@@ -87,7 +87,7 @@ class Bench:
     def approve(self, kind: str, asked: Operation) -> Operation:
         with counted(self.engine) as sent:
             started = perf_counter()
-            done: Operation = self.run(merges.approve, asked.id, person="checker")
+            done: Operation = self.run(approvals.approve, asked.id, person="checker")
             self.taken[kind].append((perf_counter() - started) * 1000)
         self.sent[kind].add(len(sent))
         return done
@@ -98,10 +98,10 @@ class Bench:
         merge = self.approve(
             f"merge, {size} records", self.run(merges.ask_merge, [one, other], reason="x", evidence="x")
         )
-        undo = self.run(merges.ask_reverse, merge.id, reason="x")
+        undo = self.run(reversals.ask_reverse, merge.id, reason="x")
         self.approve(f"undo, {size} records", undo)
         no, names = self.customer(size)
-        split = self.run(merges.ask_split, no, names[: size // 2], reason="x")
+        split = self.run(splits.ask_split, no, names[: size // 2], reason="x")
         self.approve(f"split, {size} records", split)
 
 

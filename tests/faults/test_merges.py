@@ -27,7 +27,7 @@ from ecif.db import open_database, run_transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import PartyRecord
 from ecif.migrate import upgrade
-from ecif.services import ingest, merges, operations, regrouping
+from ecif.services import approvals, ingest, judging, merges, operations, outcomes, regrouping, reversals, splits
 from ecif.services.context import KeyDigests
 from ecif.services.operations import OperationDecided, Status
 from ecif.services.rebuild import rebuild
@@ -37,8 +37,9 @@ pytestmark = pytest.mark.slow
 
 THREADS, CUSTOMERS, SECONDS = 32, 50, int(os.environ.get("ECIF_CROWD_SECONDS", "60"))
 REFUSALS = (
-    merges.MergeBlocked, merges.NothingToMerge, merges.NotOfCustomer, merges.NothingStays, merges.NotReversible, merges.OnlyByUndo,
-    merges.ReverseBlocked, merges.OperationStale, merges.JudgementContradicts, OperationDecided, regrouping.NumberRetired,
+    merges.MergeBlocked, merges.NothingToMerge, splits.NotOfCustomer, splits.NothingStays, splits.OnlyByUndo,
+    reversals.NotReversible, reversals.ReverseBlocked, outcomes.OperationStale, judging.JudgementContradicts,
+    OperationDecided, regrouping.NumberRetired,
 )  # fmt: skip
 """What a service says no with; anything else is a fault."""
 KEYS = [(system, f"{n}") for n in range(CUSTOMERS) for system in ("core", "card", "loan")]
@@ -121,7 +122,7 @@ class Crowd:
         return self.stewards.run(counted, *arguments, person=person, **options)
 
     def approve(self, asked: operations.Operation) -> operations.Operation:
-        done: operations.Operation = self.run(merges.approve, asked.id, person="checker")
+        done: operations.Operation = self.run(approvals.approve, asked.id, person="checker")
         self.approved.append(done.id)
         return done
 
@@ -146,16 +147,16 @@ class Crowd:
     def reverse(self, rng: Random) -> None:
         if self.merged:
             merge = rng.choice(self.merged[-200:])
-            self.approve(self.run(merges.ask_reverse, merge, reason="合并有误"))
+            self.approve(self.run(reversals.ask_reverse, merge, reason="合并有误"))
 
     def split(self, rng: Random) -> None:
         key = self.some(rng)[0]
-        self.approve(self.run(merges.ask_split, self.stewards.no(key), [name(key)], reason="多人一证"))
+        self.approve(self.run(splits.ask_split, self.stewards.no(key), [name(key)], reason="多人一证"))
 
     def judge(self, rng: Random) -> None:
         a, b = self.some(rng)
         verdict = rng.choice((Verdict.NOT_SAME, Verdict.WITHDRAWN, Verdict.WITHDRAWN))
-        asked = self.run(merges.judge, name(a), name(b), verdict, reason="核实")
+        asked = self.run(judging.judge, name(a), name(b), verdict, reason="核实")
         if asked:
             self.approve(asked)
 
@@ -243,8 +244,8 @@ def test_two_stewards_on_one_operation(engine: Engine, digests: KeyDigests) -> N
     deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1)), record("core", "2", "张叁丰"))
     asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
     given = at_once(
-        *(lambda who=who: stewards.run(merges.approve, asked.id, person=who) for who in ("one", "two", "three")),  # type: ignore[misc]
-        lambda: stewards.run(merges.reject, asked.id, person="four"),
+        *(lambda who=who: stewards.run(approvals.approve, asked.id, person=who) for who in ("one", "two", "three")),  # type: ignore[misc]
+        lambda: stewards.run(approvals.reject, asked.id, person="four"),
     )
     (decided,), others = won(given), refusals(given)
     assert len(others) == 3 and all(isinstance(one, OperationDecided) for one in others)
@@ -263,7 +264,7 @@ def test_two_merges_that_share_a_member(engine: Engine, digests: KeyDigests, tur
     )
     given = at_once(lambda: stewards.approve(one), lambda: stewards.approve(other))
     (done,), (refused,) = won(given), refusals(given)
-    assert isinstance(refused, merges.OperationStale) and set(refused.changed) <= {*one.seen, *other.seen} - {""}
+    assert isinstance(refused, outcomes.OperationStale) and set(refused.changed) <= {*one.seen, *other.seen}
     assert len(parties(engine)) == 2 and broken(engine) == []
     again = stewards.merge("core:0", "core:1", "core:2")  # whoever lost looks again
     assert again.status is Status.DONE and len(parties(engine)) == 1 and done.id != again.id
@@ -281,7 +282,7 @@ def test_a_merge_that_races_a_file(engine: Engine, digests: KeyDigests, turn: in
         assert parties(engine) == {frozenset({"core:1", "core:2", "card:9"})}
     else:
         (refused,) = refusals(given)
-        assert isinstance(refused, merges.OperationStale) and refused.changed == [stewards.no("core:1")]
+        assert isinstance(refused, outcomes.OperationStale) and refused.changed == [stewards.no("core:1")]
         assert parties(engine) == {frozenset({"core:1", "card:9"}), frozenset({"core:2"})}
     assert broken(engine) == []
 
@@ -300,8 +301,8 @@ def test_a_judgement_on_a_record_that_leaves_meanwhile(engine: Engine, digests: 
     with ThreadPoolExecutor(1) as pool:
         file = pool.submit(stewards.run, slowly)
         locked.wait()
-        with pytest.raises(merges.OperationStale):
-            stewards.run(merges.judge, name("core:0"), name("core:2"), Verdict.NOT_SAME, reason="x")
+        with pytest.raises(outcomes.OperationStale):
+            stewards.run(judging.judge, name("core:0"), name("core:2"), Verdict.NOT_SAME, reason="x")
         file.result()
     assert broken(engine) == []
 
@@ -349,7 +350,7 @@ def test_a_kill_amid_an_approval_leaves_it_whole_or_not_at_all(home: Path, diges
             if done:
                 stewards = Stewards(engine, digests)
                 merge = scalar(engine, "SELECT max(id) FROM operation WHERE kind = 'MERGE' AND status = 'DONE'")
-                stewards.approve(stewards.run(merges.ask_reverse, merge, reason="x"))
+                stewards.approve(stewards.run(reversals.ask_reverse, merge, reason="x"))
             for lo, hi in apart(engine):
                 Stewards(engine, digests).judge(lo, hi, Verdict.WITHDRAWN)
         print(f"killed when merged: {seen[1]}, when not: {seen[0]}")

@@ -29,11 +29,11 @@ from stewards import Stewards, name
 from ecif.db import run_transaction
 from ecif.domain.documents import load_record
 from ecif.domain.judgements import Verdict
-from ecif.services import merges, operations, regrouping
+from ecif.services import judging, merges, operations, outcomes, regrouping, reversals, splits
 from ecif.services.context import KeyDigests
 from ecif.services.operations import Kind, OperationDecided
 from ecif.services.rebuild import rebuild
-from ecif.services.source_records import SourceRecordNotFound
+from ecif.services.source_records import SourceRecordNotFound, located
 
 STEPS_MIN = 2000
 """Steps that a run takes at least."""
@@ -46,8 +46,9 @@ _JUDGED_OF = (
     " WHERE a.id = j.record_lo AND b.id = j.record_hi AND a.name = :lo AND b.name = :hi"
 )
 REFUSALS = (
-    merges.MergeBlocked, merges.NothingToMerge, merges.NotOfCustomer, merges.NothingStays, merges.NotReversible, merges.OnlyByUndo,
-    merges.ReverseBlocked, merges.OperationStale, merges.JudgementContradicts, OperationDecided, SourceRecordNotFound,
+    merges.MergeBlocked, merges.NothingToMerge, splits.NotOfCustomer, splits.NothingStays, splits.OnlyByUndo,
+    reversals.NotReversible, reversals.ReverseBlocked, outcomes.OperationStale, judging.JudgementContradicts,
+    OperationDecided, SourceRecordNotFound,
 )  # fmt: skip
 """What a service says no with; anything else is a fault."""
 
@@ -194,7 +195,7 @@ class Bank(RuleBasedStateMachine):
         """Looking changes nothing, not even the next number."""
         before = self.bank()
         self.attempt("previewed", self.stewards.run, merges.preview_merge, self.stewards.nos([a, b]))
-        self.attempt("previewed", self.stewards.run, merges.preview_split, self.stewards.no(a), [name(a)])
+        self.attempt("previewed", self.stewards.run, splits.preview_split, self.stewards.no(a), [name(a)])
         assert self.bank() == before
 
     def attempt(self, what: str, work: Any, *arguments: Any, **options: Any) -> Any:
@@ -267,8 +268,8 @@ class Bank(RuleBasedStateMachine):
 
 def state(session: Any, context: Any, one: Any, other: Any, verdict: Verdict) -> None:
     """Writes a judgement down as it stands, whatever it moves."""
-    a, b, homes = merges._two(session, one, other)
-    members = regrouping.lock(session, set(homes.values()))
+    (a, one_no), (b, other_no) = located(session, [one, other]).values()
+    members = regrouping.lock(session, {one_no, other_no})
     regrouping.apply(session, context, members, {regrouping.pair(a, b): verdict}, reason="事实", person="maker")
 
 

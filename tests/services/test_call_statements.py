@@ -54,12 +54,12 @@ def takes(api: Api, statements: int, status: int, call: str, **options: Any) -> 
 def test_checking_and_opening(api: Api) -> None:
     known = {"party_type": "PERSON", "name": "张三丰", "identifiers": [{"kind": "CITIZEN_ID", "number": ID_A}]}
     takes(api, 1, 200, "POST /v1/customers:exists", json=person(1))
-    takes(api, 3, 200, "POST /v1/customers:exists", json=known)
+    takes(api, 4, 200, "POST /v1/customers:exists", json=known)
     takes(api, 19, 201, "POST /v1/customers", json=person(1))
     takes(api, 21, 201, "POST /v1/customers", json=person(2), headers=KEY)
     takes(api, 2, 201, "POST /v1/customers", json=person(2), headers=KEY)
-    takes(api, 4, 200, "POST /v1/customers", json=known | {"on_exists": "return"})
-    takes(api, 4, 409, "POST /v1/customers", json=known)
+    takes(api, 5, 200, "POST /v1/customers", json=known | {"on_exists": "return"})
+    takes(api, 5, 409, "POST /v1/customers", json=known)
 
 
 def test_changing(api: Api) -> None:
@@ -95,21 +95,21 @@ def test_merging_splitting_and_judging(api: Api) -> None:
     proof = WHY | {"members": nos, "evidence": "x"}
     chief = COUNTER | {"X-Operator": "chief"}
     takes(api, 40, 200, "POST /v1/merges:preview", json={"members": nos})
-    asked = takes(api, 13, 202, "POST /v1/merges", json=proof, headers=COUNTER)
+    asked = takes(api, 14, 202, "POST /v1/merges", json=proof, headers=COUNTER)
     takes(api, 6, 202, "POST /v1/merges", json=proof, headers=COUNTER)
     takes(api, 33, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
     takes(api, 3, 200, "POST /v1/merges", json=proof, headers=COUNTER)
     merge = asked.json()["id"]
-    takes(api, 44, 200, f"POST /v1/merges/{merge}:preview-reverse")
-    undo = takes(api, 9, 202, f"POST /v1/merges/{merge}:reverse", json=WHY, headers=COUNTER)
-    takes(api, 40, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 51, 200, f"POST /v1/merges/{merge}:preview-reverse")
+    undo = takes(api, 10, 202, f"POST /v1/merges/{merge}:reverse", json=WHY, headers=COUNTER)
+    takes(api, 42, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
     records = [{"system": "ebank", "key": key} for key in ("p2", "p3")]
     for n, record in enumerate(records):
         api.ask("PUT", f"{RECORDS}/ebank/{record['key']}", json=sent(31, 1 + n))
     split = {"source_records": records[:1]}
     takes(api, 43, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
-    asked = takes(api, 10, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
-    takes(api, 38, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    asked = takes(api, 11, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
+    takes(api, 39, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
     takes(api, 47, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
     takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
     takes(api, 1, 200, "GET /v1/operations?status=PENDING")
@@ -135,7 +135,7 @@ def test_reviews(api: Api) -> None:
     apart, same = WHY | {"decision": "NOT_SAME"}, WHY | {"decision": "SAME"}
     takes(api, 25, 200, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
     takes(api, 1, 409, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
-    asked = takes(api, 17, 202, f"POST {merged}:decide", json=same, headers=COUNTER | {"If-Match": '"v1"'})
+    asked = takes(api, 18, 202, f"POST {merged}:decide", json=same, headers=COUNTER | {"If-Match": '"v1"'})
     takes(api, 5, 200, f"POST {asked.headers['Location']}:reject", json={}, headers={"X-Operator": "chief"})
     chosen = {"filter": {"rule": "P-ID-NAME"}, "decision": "NOT_SAME"}
     seen = takes(api, 1, 200, f"POST {queue}:preview-bulk", json=chosen).json()["seen"]

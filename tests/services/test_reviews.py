@@ -16,7 +16,7 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import merges, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -68,7 +68,7 @@ def decide(stewards: Stewards, review: int, decision: D, person: str = "maker", 
 
 
 def approve(stewards: Stewards, operation: int) -> Any:
-    return stewards.run(merges.approve, operation, person="checker")
+    return stewards.run(approvals.approve, operation, person="checker")
 
 
 # Decisions
@@ -94,7 +94,7 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     with pytest.raises(ReviewWaits) as waits:
         decide(stewards, review, D.NOT_SAME)
     assert waits.value.operation == row.operation_id
-    stewards.run(merges.reject, row.operation_id, note="证据不足", person="checker")
+    stewards.run(approvals.reject, row.operation_id, note="证据不足", person="checker")
     row = only(engine)
     assert (row.state, row.outcome, row.operation_id) == ("OPEN", None, None)
     assert actions(engine, review) == ["SAME", "REJECTED"]

@@ -310,6 +310,10 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "turned down": Example("POST /v1/operations/3:reject", body={"note": "证明不符"}, headers=CHECKER),
         "no such operation": Example("POST /v1/operations/404:reject", 404, body={}, headers=CHECKER),
     },
+    "withdraw_operation": {
+        "another's": Example("POST /v1/operations/2:withdraw", 403, body={}, headers=CHECKER),
+        "taken back": Example("POST /v1/operations/2:withdraw", body={"note": "合并无误"}, headers=COUNTER),
+    },
     "judge": {
         "not the same": Example(
             "POST /v1/judgements", 201, body=COUPLE | REASON | {"verdict": "NOT_SAME"}, headers=COUNTER

@@ -89,14 +89,13 @@ class SplitBody(SplitPreviewBody, _Reasoned):
     """Source records that are another's."""
 
 
-class JudgementBody(Asked):
+class JudgementBody(_Reasoned):
     """What is said of two source records."""
 
     records: list[RecordBody] = Field(min_length=2, max_length=2, description="两条源记录")
     verdict: Literal[Verdict.SAME, Verdict.NOT_SAME, Verdict.WITHDRAWN] = Field(
         description="SAME 同一客户, NOT_SAME 非同一客户, WITHDRAWN 撤回先前裁决"
     )
-    reason: Line = Field(description="原因")  # type: ignore[valid-type]
 
     @model_validator(mode="after")
     def _are_two(self) -> JudgementBody:

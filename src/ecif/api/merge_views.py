@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from ecif.api.views import SECTIONS, Mask, clear_fields, customer_view
@@ -11,9 +12,10 @@ from ecif.domain.merge_policy import MERGE_RULES, Finding
 from ecif.domain.records import RecordName
 from ecif.domain.survivorship import POLICIES
 from ecif.services.customers import Golden
-from ecif.services.holdings import SHOWN_MAX, Held
-from ecif.services.merges import SINCE_MAX, Preview, Regrouped, Since
-from ecif.services.operations import Kind, Operation
+from ecif.services.holdings import SHOWN_MAX, Held, Item
+from ecif.services.operations import Operation
+from ecif.services.outcomes import Preview, Regrouped
+from ecif.services.reversals import SINCE_MAX, Since
 
 MOVED_MAX = 100
 """Source records that are listed of those that move."""
@@ -75,7 +77,8 @@ def operation_view(operation: Operation) -> View:
         **{
             name: getattr(operation, name)
             for name in (
-                "reason", "evidence", "maker", "caller", "made_at", "checker", "note", "decided_at", "reverses", "reversed_at",
+                "reason", "evidence", "override", "maker", "caller", "made_at", "checker", "note", "decided_at", "reverses",
+                "reversed_at",
             )
         },
         "outcome": operation.outcome and _regrouped(operation.outcome, str),
@@ -89,8 +92,6 @@ def _request(operation: Operation) -> View:
         request |= {"source_records": [name_view(n) for n in named[:MOVED_MAX]], "total": len(named)}
     if "accounts" in request:  # by whose record; their numbers are nobody's business here
         request["accounts"] = [name_view(account[:2]) for account in request["accounts"]]
-    if operation.kind is Kind.MERGE:
-        request["override"] = [rule for rule in operation.seen.get("", "").split(",") if rule]
     return request
 
 
@@ -181,7 +182,6 @@ def _holding(
     kind: str, held: Mapping[str, Held], regrouped: Regrouped, called: Callable[[str], str], clear: Collection[str]
 ) -> View:
     """What moves of a kind of thing that customers hold, and how much each would hold."""
-    field_class, named, mask = _HELD_MASKS.get(kind, (None, "", str))
     to = {name: (left, went) for name, left, went in regrouped.moved}
     ends = {no: (no, regrouped.survivor) for no in regrouped.retired}
     ends |= {no: (regrouped.survivor, no) for no in (*regrouped.resurrected, *regrouped.created)}
@@ -189,8 +189,7 @@ def _holding(
     items = []
     for no, item in ((no, item) for no, those in moving.items() for item in those.items):
         left, went = to.get(item.record, ends[no])  # an account may leave a record that stays
-        hidden = {named: mask(item.data[named])} if field_class and field_class not in clear else {}
-        items.append({**name_view(item.record), "from": called(left), "to": called(went), **item.data, **hidden})
+        items.append({**_item(kind, item, clear), "from": called(left), "to": called(went)})
     totals = (
         {"customer_no": called(no), "total": those.total} for no, those in held.items() if no not in regrouped.retired
     )
@@ -201,11 +200,22 @@ def _holding(
     }
 
 
-def since_view(since: Since) -> View:
+def _item(kind: str, item: Item, clear: Collection[str]) -> View:
+    field_class, named, mask = _HELD_MASKS.get(kind, (None, "", str))
+    hidden = {named: mask(item.data[named])} if field_class and field_class not in clear else {}
+    return {**name_view(item.record), **item.data, **hidden}
+
+
+def since_view(since: Since, clear: Collection[str] = ()) -> View:
     """What happened on a merged number since, list by list; ``more`` says that a list was cut off."""
     return {
-        "arrived": _listed({**name_view(name), "to": to} for name, to in since.arrived),
+        "numbers": _listed(map(asdict, since.spans)),
+        "arrived": _listed(
+            {**name_view(a.name), "new": a.new, "versions": a.versions, "received_at": a.received_at, "to": a.to}
+            for a in since.arrived
+        ),
         "events": _rows(since.events),
+        "checks": _rows(since.checks),
         "clear_reads": _rows(since.clear_reads),
         "change_requests": _rows(since.change_requests),
         "operations": _listed(
@@ -215,6 +225,7 @@ def since_view(since: Since) -> View:
             }
             for o in since.operations
         ),
+        **{kind: _listed(_item(kind, item, clear) for item in items) for kind, items in since.holdings.items()},
     }
 
 

@@ -112,6 +112,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-5004": ("该源系统或渠道不属于调用方", "the system or channel is not one of the caller's"),
     "ECIF-5005": ("复核人不得为经办人", "the checker must not be the maker"),
     "ECIF-5006": ("该渠道不得办理此业务", "this channel may not do this"),
+    "ECIF-5007": ("只有经办人本人可以撤回", "only the maker can take it back"),
     "ECIF-9001": ("系统错误", "internal error"),
     "ECIF-9002": ("数据库暂不可用, 请稍后重试", "the database is not available, try again later"),
     "ECIF-9003": ("系统繁忙, 请稍后重试", "the service is busy, try again in a moment"),

@@ -14,8 +14,10 @@ from ecif.api.problems import Problem, problem_of
 from ecif.domain.existence import Existence
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.answers import IdempotencyConflict
-from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound, MakerIsChecker
+from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound
 from ecif.services.customers import CustomerNotFound
+from ecif.services.four_eyes import MakerIsChecker, NotMaker
+from ecif.services.judging import JudgementContradicts
 from ecif.services.maintenance import (
     ChangeRequestStale,
     ChannelTooWeak,
@@ -25,26 +27,18 @@ from ecif.services.maintenance import (
     StatusStands,
     VersionConflict,
 )
-from ecif.services.merges import (
-    JudgementContradicts,
-    MergeBlocked,
-    NothingStays,
-    NothingToMerge,
-    NotOfCustomer,
-    NotReversible,
-    OnlyByUndo,
-    OperationStale,
-    ReverseBlocked,
-    SurvivorNotMember,
-)
+from ecif.services.merges import MergeBlocked, NothingToMerge, SurvivorNotMember
 from ecif.services.opening import OpeningIncomplete, OpeningRefused, SourceKeyTaken, VerdictContradicted
 from ecif.services.operations import OperationDecided, OperationNotFound
+from ecif.services.outcomes import OperationStale
 from ecif.services.past import NothingKnown, TooManyRecords
 from ecif.services.regrouping import NumberRetired, TooManyToMove
+from ecif.services.reversals import NotReversible, ReverseBlocked
 from ecif.services.review_bulk import BulkChanged, BulkNotFound, BulkNotUndoable, BulkTooLarge, BulkUndone
 from ecif.services.review_decisions import DecisionUnfit, ReviewChanged, ReviewClaimed, ReviewClosed, ReviewWaits
 from ecif.services.review_queue import ReviewNotFound
 from ecif.services.source_records import SourceRecordNotFound
+from ecif.services.splits import NothingStays, NotOfCustomer, OnlyByUndo
 
 REFUSALS: dict[type[Exception], tuple[str, int]] = {
     IdempotencyConflict: ("ECIF-1010", 409),
@@ -64,6 +58,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     CloseBlocked: ("ECIF-4101", 409),
     StatusStands: ("ECIF-4102", 409),
     MakerIsChecker: ("ECIF-5005", 403),
+    NotMaker: ("ECIF-5007", 403),
     ChannelTooWeak: ("ECIF-5006", 403),
     OperationNotFound: ("ECIF-2007", 404),
     OperationDecided: ("ECIF-2013", 409),

@@ -488,6 +488,7 @@ class Operation(TypedDict):
     request: dict[str, Any]
     reason: str
     evidence: str
+    override: list[str]
     maker: str
     caller: str
     made_at: Moment
@@ -613,13 +614,17 @@ class SinceList(TypedDict):
 
 
 class Since(TypedDict):
-    """影响范围 What came and was done under the merged number since."""
+    """影响范围 What came and was done under the merged number since, wherever it led (`numbers`)."""
 
+    numbers: SinceList
     arrived: SinceList
     events: SinceList
+    checks: SinceList
     clear_reads: SinceList
     change_requests: SinceList
     operations: SinceList
+    accounts: SinceList
+    relations: SinceList
 
 
 class ReversePreview(_Preview):
@@ -824,6 +829,7 @@ ANSWERS: dict[str, Answers] = {
     "get_operation": {200: Operation},
     "approve_operation": _once({200: Operation}),
     "reject_operation": _once({200: Operation}),
+    "withdraw_operation": _once({200: Operation}),
     "judge": _once({201: Judgement, 202: Operation}),
     "list_judgements": {200: JudgementPage},
     "list_merge_reviews": {200: MergeReviewPage},

@@ -6,10 +6,10 @@ rest is derived from them.
 
 from ecif.models.account import Account, Relation
 from ecif.models.base import Base
-from ecif.models.calls import Change, ChangeRequest, ClearRead, StoredAnswer
+from ecif.models.calls import Change, ChangeRequest, CheckAnswer, ClearRead, StoredAnswer
 from ecif.models.derivation import Derivation
 from ecif.models.document_expiry import DocumentExpiry
-from ecif.models.judgement import AccountMove, Judgement, Operation, OperationRecord
+from ecif.models.judgement import AccountMove, Judgement, Operation, OperationCustomer, OperationRecord
 from ecif.models.matching import DoubtfulPair, RecordFeatures, RecordKey, SharedValue
 from ecif.models.merge_review import BulkDecision, MergeReview, ReviewEntry
 from ecif.models.outbox import OutboxEvent
@@ -23,6 +23,7 @@ __all__ = [
     "BulkDecision",
     "Change",
     "ChangeRequest",
+    "CheckAnswer",
     "ClearRead",
     "Derivation",
     "DocumentExpiry",
@@ -33,6 +34,7 @@ __all__ = [
     "Load",
     "MergeReview",
     "Operation",
+    "OperationCustomer",
     "OperationRecord",
     "OutboxEvent",
     "Party",

@@ -60,6 +60,23 @@ class ClearRead(Base):
     read_at: Mapped[Moment]
 
 
+class CheckAnswer(Base):
+    """What a check told somebody about a customer (检查应答): an undo of a merge has to know who acted on it."""
+
+    __tablename__ = "check_answer"
+    __table_args__ = (Index(None, "customer_no", "answered_at"), Index(None, "answered_at"))
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    customer_no: Mapped[CustomerNo]
+    kind: Mapped[Code]
+    result: Mapped[Code]
+    caller: Mapped[str] = mapped_column(String(200))
+    operator: Mapped[str] = mapped_column(String(64))
+    channel: Mapped[Code]
+    request_id: Mapped[str] = mapped_column(String(64))
+    answered_at: Mapped[Moment]
+
+
 class ChangeRequest(Base):
     """A change of key identity that another person has to approve (双人复核): maker, checker, and what it would change."""
 

@@ -39,7 +39,8 @@ class Judgement(Base):
 class Operation(Base):
     """A merge, a split, an undo or a judgement that moves records: asked for by one person, decided by another.
 
-    ``request`` is what was asked for, ``seen`` what the customers were then, ``outcome`` what it did.
+    ``request`` is what was asked for, ``seen`` what the customers were then, ``override`` the rules that were set aside (ids
+    with blanks between), ``outcome`` what it did.
     """
 
     __tablename__ = "operation"
@@ -60,6 +61,7 @@ class Operation(Base):
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary(16))
     reason: Mapped[str] = mapped_column(String(500))
     evidence: Mapped[str] = mapped_column(String(200))
+    override: Mapped[str] = mapped_column(String(200))
     maker: Mapped[str] = mapped_column(String(200))
     caller: Mapped[str] = mapped_column(String(200))
     channel: Mapped[Code]
@@ -96,3 +98,13 @@ class OperationRecord(Base):
     operation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("operation.id"), primary_key=True)
     record_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("source_record.id"), primary_key=True)
     customer_no: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"))
+
+
+class OperationCustomer(Base):
+    """A number that an operation concerns: those it was asked for with, those they led to, those it brought forth."""
+
+    __tablename__ = "operation_customer"
+    __table_args__ = (Index(None, "customer_no"),)
+
+    operation_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("operation.id"), primary_key=True)
+    customer_no: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"), primary_key=True)

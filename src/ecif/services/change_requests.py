@@ -14,8 +14,9 @@ from ecif.domain.channels import Channel
 from ecif.domain.documents import dump_record, load_record
 from ecif.domain.records import PartyRecord
 from ecif.models import ChangeRequest
+from ecif.services import four_eyes
 from ecif.services.context import Call, Context
-from ecif.services.customers import NUMBERS
+from ecif.services.customers import NUMBERS, resolve
 from ecif.services.rows import insert_rows, query, send
 
 _REQUEST = "SELECT * FROM change_request WHERE id = %(id)b"
@@ -48,10 +49,6 @@ class ChangeRequestNotFound(Exception):
 
 class ChangeRequestDecided(Exception):
     """It has been decided already."""
-
-
-class MakerIsChecker(Exception):
-    """Whoever asked for the change can't decide it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +108,13 @@ def take(session: Session, context: Context, request_id: int) -> Request:
         raise ChangeRequestNotFound
     if rows[0].status != RequestStatus.PENDING:
         raise ChangeRequestDecided
-    if not is_other_person(context, rows[0].maker, rows[0].caller):
-        raise MakerIsChecker
+    four_eyes.must_be_other(context, rows[0].maker, rows[0].caller)
     return _request(rows[0])
-
-
-def is_other_person(context: Context, maker: str, caller: str) -> bool:
-    """Whether this call is another person's than the maker's, who called through ``caller``.
-
-    A caller who names no clerk may be any of his: he is another only than one who named none either, and called through
-    another caller.
-    """
-    call = context.call
-    if call is None or call.person.casefold() == maker.casefold():
-        return False
-    if maker.casefold() == caller.casefold():
-        return call.caller.casefold() != caller.casefold()
-    return bool(call.operator)
 
 
 def decide(session: Session, context: Context, request_id: int, status: RequestStatus, note: str) -> None:
     """Writes the decision down."""
-    checker = context.call.person if context.call else context.actor
-    send(session, _DECIDE, id=request_id, status=status.value, checker=checker, note=note, now=context.now)
+    send(session, _DECIDE, id=request_id, status=status.value, checker=context.person, note=note, now=context.now)
 
 
 def get(session: Session, request_id: int) -> Request:
@@ -151,6 +132,12 @@ def get(session: Session, request_id: int) -> Request:
 def listing(
     session: Session, status: RequestStatus, *, customer_no: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Request]:
-    """Requests of a status, oldest first; of a customer under each of his numbers."""
+    """Requests of a status, oldest first; of a customer under each of his numbers.
+
+    Raises:
+        CustomerNotFound: the customer asked for was never issued.
+    """
     rows = query(session, _LIST, status=status.value, customer_no=customer_no, after=after, limit=limit)
+    if customer_no and not rows:
+        resolve(session, customer_no)
     return [_request(row) for row in rows]

@@ -71,6 +71,11 @@ class Context:
     causes: Mapping[int, Cause] = field(default_factory=dict)
 
     @property
+    def person(self) -> str:
+        """Who acts: the call's clerk or caller, or the job."""
+        return self.call.person if self.call else self.actor
+
+    @property
     def day(self) -> date:
         """The business day (业务日期): the call's, or that of the clock where the bank is."""
         return (self.call and self.call.business_date) or bank_day(self.now)

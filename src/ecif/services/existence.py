@@ -97,6 +97,11 @@ class Found:
     faults: tuple[Fault, ...] = ()
     taken: bool = False
 
+    @property
+    def told(self) -> list[str]:
+        """The customers whose numbers it tells."""
+        return [seen.customer_no for seen in ((self.customer,) if self.customer else self.candidates)]
+
 
 @dataclass(slots=True)
 class _Hit:

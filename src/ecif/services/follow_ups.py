@@ -45,7 +45,7 @@ def leave(session: Session, context: Context, operation_id: int, survivor: str, 
         if MERGE_RULES[finding.rule].follow_up_zh
     ]
     if items:
-        _refresh(session, context, [survivor], items)
+        refresh(session, context, [survivor], items)
 
 
 def follow(session: Session, context: Context, assignment: Assignment) -> None:
@@ -53,10 +53,11 @@ def follow(session: Session, context: Context, assignment: Assignment) -> None:
     back = {no: party.merged_into for no, party in assignment.parties.items() if no in assignment.members}
     led = {**assignment.merged, **{no: to for no, to in back.items() if to}}
     if led:
-        _refresh(session, context, {*led, *led.values()})
+        refresh(session, context, {*led, *led.values()})
 
 
-def _refresh(session: Session, context: Context, nos: Collection[str], new: Sequence[Item] = ()) -> None:
+def refresh(session: Session, context: Context, nos: Collection[str], new: Sequence[Item] = ()) -> None:
+    """Opens, rebuilds and closes the reviews of these customers, so that each says what is to be done under its number."""
     current = {row.customer_lo: row for row in query(session, _OPEN, nos=list(nos))}
     told = [item for row in current.values() for item in orjson.loads(row.evidence)["follow_ups"]]
     wanted = _by_customer(session, [*told, *new])

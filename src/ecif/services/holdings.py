@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+from ecif.domain.days import bank_day
 from ecif.domain.merge_policy import MOST, Finding
 from ecif.domain.records import DEBIT_CARD, AccountClass, RecordName
 from ecif.services.context import Context
@@ -27,6 +29,13 @@ _ACCOUNTS = (
     " count(*) OVER (PARTITION BY l.customer_no) AS total FROM link l JOIN account a ON a.owner_id = l.record_id"
     " JOIN source_record r ON r.id = a.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
     f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
+)
+_OPENED = (
+    "SELECT DISTINCT l.customer_no, r.system, r.key, a.position, a.number, a.kind, a.account_class, a.status,"
+    " a.opened_on"
+    " FROM unnest(%(nos)b::text[], %(sinces)b::date[], %(untils)b::date[]) s(no, since, until) JOIN link l"
+    " ON l.customer_no = s.no JOIN account a ON a.owner_id = l.record_id AND a.opened_on BETWEEN s.since AND s.until"
+    " JOIN source_record r ON r.id = a.record_id ORDER BY a.opened_on, r.system, r.key, a.position LIMIT %(limit)b"
 )
 _RELATIONS = (
     "SELECT * FROM (SELECT l.customer_no, l.record_id, r.system, r.key, x.type, x.name,"
@@ -63,6 +72,15 @@ class Held:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A number, and the time during which one looks at it, without its begin."""
+
+    customer_no: str
+    since: datetime
+    until: datetime
+
+
 class Holding(Protocol):
     """A kind of thing that customers hold."""
 
@@ -76,6 +94,9 @@ class Holding(Protocol):
 
     def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
         """Carries over what does not hang on a source record, after records went from one number to another."""
+
+    def since(self, session: Session, spans: Sequence[Span], limit: int) -> list[Item]:
+        """What of it these numbers were given at these times: what an undo has to look at (影响范围)."""
 
 
 class Accounts:
@@ -98,6 +119,11 @@ class Accounts:
 
     def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
         """They go with their records."""
+
+    def since(self, session: Session, spans: Sequence[Span], limit: int) -> list[Item]:
+        """Those that were opened since; of the first day, all: an account tells no time."""
+        rows = query(session, _OPENED, **_times(spans), limit=limit)
+        return _items(rows, ("customer_no", "number", "kind", "account_class", "status", "opened_on"))
 
 
 def _class_i(rows: Sequence[Any]) -> Iterator[Finding]:
@@ -138,15 +164,29 @@ class Relations:
     def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
         """They go with their records."""
 
+    def since(self, session: Session, spans: Sequence[Span], limit: int) -> list[Item]:
+        """Their records tell no date; what arrived of these is told with them."""
+        return []
+
 
 HOLDINGS: tuple[Holding, ...] = (Accounts(), Relations())
 """All kinds, in the order in which they are shown."""
 
 
 def _held(rows: Sequence[Any], fields: Sequence[str]) -> dict[str, Held]:
-    items: dict[str, list[Item]] = defaultdict(list)
-    totals: Counter[str] = Counter()
+    by_no: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        totals[row.customer_no] = row.total
-        items[row.customer_no].append(Item((row.system, row.key), {name: getattr(row, name) for name in fields}))
-    return {no: Held(found, totals[no]) for no, found in items.items()}
+        by_no[row.customer_no].append(row)
+    return {no: Held(_items(those, fields), those[0].total) for no, those in by_no.items()}
+
+
+def _items(rows: Sequence[Any], fields: Sequence[str]) -> list[Item]:
+    return [Item((row.system, row.key), {name: getattr(row, name) for name in fields}) for row in rows]
+
+
+def _times(spans: Sequence[Span]) -> dict[str, list[Any]]:
+    return {
+        "nos": [span.customer_no for span in spans],
+        "sinces": [bank_day(span.since) for span in spans],
+        "untils": [bank_day(span.until) for span in spans],
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,10 +13,10 @@ import orjson
 from sqlalchemy.orm import Session
 
 from ecif.models import Operation as OperationRow
-from ecif.models import OperationRecord
-from ecif.services.change_requests import MakerIsChecker, is_other_person
+from ecif.models import OperationCustomer, OperationRecord
+from ecif.services import four_eyes
 from ecif.services.context import Call, Context
-from ecif.services.customers import NUMBERS
+from ecif.services.customers import NUMBERS, resolve
 from ecif.services.reviews import reopen
 from ecif.services.rows import insert_rows, query, send
 
@@ -36,19 +36,22 @@ _OUTDATE = (
 )
 OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
 """The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
-_REVERSED = "UPDATE operation SET status = 'REVERSED', reversed_at = %(now)b WHERE id = %(id)b"
+_REVERSED = (
+    "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE kind = 'MERGE' AND status = 'DONE' AND id IN"
+    " (SELECT operation_id FROM operation_customer WHERE customer_no = ANY(%(nos)b::text[])) AND NOT EXISTS"
+    " (SELECT FROM party s, operation_record h JOIN party m USING (customer_no) WHERE s.customer_no = o.customer_no"
+    " AND h.operation_id = o.id AND m.customer_no <> s.customer_no"
+    " AND coalesce(m.merged_into, m.customer_no) = coalesce(s.merged_into, s.customer_no))"
+)
 _RECORDS = "SELECT record_id, customer_no FROM operation_record WHERE operation_id = %(id)b"
 _LIST = (
     "SELECT * FROM operation WHERE (%(status)b = '' OR status = %(status)b) AND (%(kind)b = '' OR kind = %(kind)b)"
     " AND (%(customer_no)b = '' OR id = ANY(%(ids)b::bigint[])) AND id > %(after)b ORDER BY id LIMIT %(limit)b"
 )
-_OF_CUSTOMER = (
-    f"WITH nos AS ({NUMBERS}) SELECT o.id FROM nos JOIN operation o USING (customer_no) UNION SELECT r.operation_id"
-    " FROM nos JOIN link l USING (customer_no) JOIN operation_record r ON r.record_id = l.record_id"
-)
+_OF_CUSTOMER = f"SELECT DISTINCT operation_id AS id FROM operation_customer WHERE customer_no IN ({NUMBERS})"
 _COLUMNS = (
-    "kind", "status", "customer_no", "request", "seen", "fingerprint", "reason", "evidence", "maker", "caller", "channel",
-    "branch", "made_at", "reverses",
+    "kind", "status", "customer_no", "request", "seen", "fingerprint", "reason", "evidence", "override", "maker", "caller",
+    "channel", "branch", "made_at", "reverses",
 )  # fmt: skip
 
 
@@ -67,7 +70,10 @@ class Status(StrEnum):
     PENDING = "PENDING"
     DONE = "DONE"
     REJECTED = "REJECTED"
+    WITHDRAWN = "WITHDRAWN"
+    """By whoever asked for it."""
     REVERSED = "REVERSED"
+    """A merge that was undone, or whose customers a split or a later judgement parted again."""
 
 
 class OperationNotFound(Exception):
@@ -84,7 +90,10 @@ class OperationDecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation as stored. ``seen`` is what its customers held when it was asked for, ``outcome`` what it did."""
+    """An operation as stored. ``seen`` is what its customers held when it was asked for, ``outcome`` what it did.
+
+    ``customer_no`` is the survivor of a merge, and else the customer it begins with; ``override`` the rules set aside.
+    """
 
     id: int
     kind: Kind
@@ -94,6 +103,7 @@ class Operation:
     seen: Mapping[str, str] = field(repr=False)
     reason: str
     evidence: str
+    override: tuple[str, ...]
     maker: str
     caller: str
     made_at: datetime
@@ -115,6 +125,7 @@ def _operation(row: Any) -> Operation:
         seen=orjson.loads(row.seen),
         reason=row.reason,
         evidence=row.evidence,
+        override=tuple(row.override.split()),
         maker=row.maker,
         caller=row.caller,
         made_at=row.made_at,
@@ -148,46 +159,67 @@ def ask(
     *,
     reason: str,
     evidence: str = "",
+    override: Collection[str] = (),
     reverses: int | None = None,
+    others: Collection[str] = (),
 ) -> Operation:
     """Stores an operation that another person has to approve; asking for the same again gives the one that waits.
 
-    If that can't be approved any more, because the customers have changed, it is turned down and the new one waits instead.
+    If that can't be approved any more, because the customers have changed, or shows other evidence or overrides other rules,
+    it is turned down and the new one waits instead.
+
+    Args:
+        seen: what the customers hold, by number.
+        others: further numbers under which it is found.
     """
-    call = context.call or Call(context.actor)
+    call, told = context.call or Call(context.actor), tuple(sorted(set(override)))
     row = (
         kind.value, Status.PENDING.value, customer_no, orjson.dumps(request).decode(), orjson.dumps(seen).decode(),
-        fingerprint(kind, request), reason, evidence, call.person, call.caller, call.channel.value, call.branch,
-        context.now, reverses,
+        fingerprint(kind, request), reason, evidence, " ".join(told), call.person, call.caller, call.channel.value,
+        call.branch, context.now, reverses,
     )  # fmt: skip
     rows = insert_rows(session, OperationRow, _COLUMNS, [row], "ON CONFLICT DO NOTHING RETURNING id")
     if rows:
+        _concerns(session, rows[0].id, {customer_no, *seen, *others})
         return get(session, rows[0].id)
     waiting = same(session, kind, request, Status.PENDING)
     if waiting is None:  # another undo of the same merge
         raise OperationDecided(Status.PENDING)
-    if waiting.seen == seen:
+    if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
         return waiting
     send(session, _OUTDATE, id=waiting.id, note=OUTDATED, now=context.now)
     reopen(session, context, waiting.id, OUTDATED)
-    return ask(session, context, kind, customer_no, request, seen, reason=reason, evidence=evidence, reverses=reverses)
+    return ask(
+        session, context, kind, customer_no, request, seen,
+        reason=reason, evidence=evidence, override=override, reverses=reverses, others=others,
+    )  # fmt: skip
 
 
-def take(session: Session, context: Context, operation_id: int) -> Operation:
-    """A pending operation, held until the end of the transaction by whoever decides it.
+def _concerns(session: Session, operation_id: int, nos: Collection[str]) -> None:
+    """Lets an operation be found under these numbers too."""
+    rows = [(operation_id, no) for no in sorted(nos)]
+    insert_rows(session, OperationCustomer, ("operation_id", "customer_no"), rows, "ON CONFLICT DO NOTHING")
+
+
+def take(session: Session, context: Context, operation_id: int, *, by_maker: bool = False) -> Operation:
+    """A pending operation, held until the end of the transaction by whoever decides it, or takes back what he asked for.
 
     Raises:
         OperationNotFound, OperationDecided: there is nothing to decide.
         MakerIsChecker: the person who asked is the one who decides.
+        NotMaker: another person than the one who asked takes it back.
     """
     rows = query(session, _TAKE, id=operation_id)
     if not rows:
         raise OperationNotFound
-    if rows[0].status != Status.PENDING:
-        raise OperationDecided(rows[0].status)
-    if not is_other_person(context, rows[0].maker, rows[0].caller):
-        raise MakerIsChecker
-    return _operation(rows[0])
+    (row,) = rows
+    if row.status != Status.PENDING:
+        raise OperationDecided(row.status)
+    if by_maker:
+        four_eyes.must_be_maker(context, row.maker)
+    else:
+        four_eyes.must_be_other(context, row.maker, row.caller)
+    return _operation(row)
 
 
 def decide(
@@ -198,25 +230,21 @@ def decide(
     note: str,
     outcome: Mapping[str, Any] | None = None,
 ) -> Operation:
-    """Writes the decision down."""
-    checker = context.call.person if context.call else context.actor
+    """Writes the decision down; what it created is found under its numbers from now on."""
     told = orjson.dumps(outcome).decode() if outcome is not None else None
+    checker = context.person if status is not Status.WITHDRAWN else None
     send(
-        session,
-        _DECIDE,
-        id=operation.id,
-        status=status.value,
-        checker=checker,
-        note=note,
-        now=context.now,
-        outcome=told,
-    )
+        session, _DECIDE,
+        id=operation.id, status=status.value, checker=checker, note=note, now=context.now, outcome=told,
+    )  # fmt: skip
+    if outcome:
+        _concerns(session, operation.id, [*outcome["created"], *outcome["resurrected"]])
     return get(session, operation.id)
 
 
-def mark_reversed(session: Session, context: Context, operation_id: int) -> None:
-    """Writes down that a merge has been undone."""
-    send(session, _REVERSED, id=operation_id, now=context.now)
+def mark_reversed(session: Session, context: Context, resurrected: Collection[str]) -> None:
+    """Writes down which merges of numbers that live again are no more: no other number leads to where the survivor's does."""
+    send(session, _REVERSED, nos=list(resurrected), now=context.now)
 
 
 def keep_records(session: Session, operation_id: int, held: Mapping[int, str]) -> None:
@@ -245,7 +273,13 @@ def get(session: Session, operation_id: int) -> Operation:
 def listing(
     session: Session, *, status: str = "", kind: str = "", customer_no: str = "", after: int = 0, limit: int = 100
 ) -> Sequence[Operation]:
-    """Operations, oldest first; of a customer those under each of his numbers, and those that moved a record of his."""
+    """Operations, oldest first; of a customer those that concern any of his numbers.
+
+    Raises:
+        CustomerNotFound: the customer asked for was never issued.
+    """
     ids = [row.id for row in query(session, _OF_CUSTOMER, customer_no=customer_no)] if customer_no else []
+    if customer_no and not ids:
+        resolve(session, customer_no)
     rows = query(session, _LIST, status=status, kind=kind, customer_no=customer_no, ids=ids, after=after, limit=limit)
     return [_operation(row) for row in rows]

@@ -173,10 +173,10 @@ def _seen(evidence: str) -> Any:
     }
 
 
-def reopen(session: Session, context: Context, operation_id: int, text: str) -> None:
-    """Gives a review back to the queue, whose merge was turned down."""
+def reopen(session: Session, context: Context, operation_id: int, text: str, action: str = "REJECTED") -> None:
+    """Gives a review back to the queue, whose merge was turned down or taken back."""
     rows = query(session, _REOPEN, operation=operation_id)
-    note(session, context, "REJECTED", [(row.id, ReviewState.WAITING) for row in rows], text)
+    note(session, context, action, [(row.id, ReviewState.WAITING) for row in rows], text)
 
 
 def note(

@@ -29,6 +29,10 @@ _PLACES = (
     " unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key) JOIN source_record r USING (system, key)"
     " JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL JOIN party p ON p.customer_no = l.customer_no"
 )
+_LOCATED = (
+    "SELECT r.id, r.system, r.key, l.customer_no FROM unnest(%(systems)b::text[], %(keys)b::text[]) q(system, key)"
+    " JOIN source_record r USING (system, key) JOIN link l ON l.record_id = r.id AND l.ended_at IS NULL"
+)
 _STORED = "SELECT document FROM source_record WHERE system = %(system)b AND key = %(key)b"
 
 
@@ -49,6 +53,19 @@ def places(session: Session, names: Sequence[RecordName]) -> dict[RecordName, Pl
     """Where these source records are."""
     rows = query(session, _PLACES, systems=[s for s, _ in names], keys=[k for _, k in names])
     return {(row.system, row.key): Place(row.record_version, row.customer_no, row.version) for row in rows}
+
+
+def located(session: Session, names: Sequence[RecordName]) -> dict[RecordName, tuple[int, str]]:
+    """The numbers of source records, and whose they are.
+
+    Raises:
+        SourceRecordNotFound: one was never sent.
+    """
+    rows = query(session, _LOCATED, systems=[s for s, _ in names], keys=[k for _, k in names])
+    found = {(row.system, row.key): (row.id, row.customer_no) for row in rows}
+    if set(names) - found.keys():
+        raise SourceRecordNotFound
+    return found
 
 
 def must_exist(session: Session, name: RecordName) -> None:

@@ -34,13 +34,10 @@ _TWO_LANGUAGES = re.compile("([ -~]+) (.+)")
 _REQUESTS = {"PENDING": "待复核", "APPROVED": "已通过", "REJECTED": "已拒绝"}
 _VERDICTS = {"SAME": "同一客户", "NOT_SAME": "非同一客户", "WITHDRAWN": "已撤回"}
 _KINDS = {"MERGE": "合并", "SPLIT": "拆分", "REVERSE": "撤销合并", "JUDGEMENT": "人工裁决"}
-_STATUSES = {"PENDING": "待复核", "DONE": "已完成", "REJECTED": "已拒绝", "REVERSED": "已撤销"}
+_STATUSES = {"PENDING": "待复核", "DONE": "已完成", "REJECTED": "已拒绝", "WITHDRAWN": "已撤回", "REVERSED": "已撤销"}
 _REVIEW_KINDS = {
-    "PAIR": "疑似同一客户",
-    "MOVED": "源记录自动转移",
-    "MISFIT": "源记录与客户不符",
-    "FOLLOW_UP": "合并后续事项",
-}
+    "PAIR": "疑似同一客户", "MOVED": "源记录自动转移", "MISFIT": "源记录与客户不符", "FOLLOW_UP": "合并后续事项",
+}  # fmt: skip
 _REVIEW_STATES = {
     "OPEN": "待处理", "NEED_INFO": "待补充资料", "ESCALATED": "已上报", "WAITING": "合并待复核", "CLOSED": "已关闭",
 }  # fmt: skip

@@ -16,7 +16,7 @@ from ecif.api.problems import PROBLEMS
 from ecif.api.reading import Reader, reads
 from ecif.api.routers.merges import asked as waits
 from ecif.api.security import needs
-from ecif.services import judgements, merges, source_records
+from ecif.services import judgements, judging, source_records
 from ecif.services.answers import Answer
 from ecif.services.context import Context
 
@@ -31,7 +31,9 @@ def judge(body: JudgementBody, edge: EdgeIn) -> Response:
     one, other = (record.name for record in body.records)
 
     def work(session: Session, context: Context) -> Answer:
-        operation = merges.judge(session, context, one, other, body.verdict, reason=body.reason)
+        operation = judging.judge(
+            session, context, one, other, body.verdict, reason=body.reason, evidence=body.evidence or ""
+        )
         if operation:
             return waits(operation)
         return answer(201, judgement_view(judgements.history(session, one, limit=1)[0]))

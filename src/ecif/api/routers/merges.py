@@ -17,11 +17,11 @@ from ecif.api.problems import PROBLEMS
 from ecif.api.reading import Reader, reads
 from ecif.api.security import needs
 from ecif.db import run_transaction
-from ecif.services import merges
+from ecif.services import merges, reversals, splits
 from ecif.services.answers import Answer
 from ecif.services.context import Context
-from ecif.services.merges import Preview
 from ecif.services.operations import Operation, Status
+from ecif.services.outcomes import Preview
 from ecif.services.regrouping import live_numbers
 
 router = APIRouter(prefix="/v1", tags=["merges"])
@@ -81,8 +81,8 @@ def preview_reverse(request: Request, merge_id: MergeId, who: Previewing, seen: 
     """撤销预览 What an undo would touch (影响范围): where each thing goes, and all that was done under the number since."""
 
     def work(session: Session, context: Context) -> tuple[Preview, Mapping[str, Any]]:
-        preview, since = merges.preview_reverse(session, context, merge_id)
-        return preview, {"since": since_view(since)}
+        preview, since = reversals.preview_reverse(session, context, merge_id)
+        return preview, {"since": since_view(since, who.clear(seen.clear))}
 
     return _tried(request, who, seen, work)
 
@@ -92,7 +92,9 @@ def ask_reverse(merge_id: MergeId, body: ReverseBody, edge: EdgeIn) -> Response:
     """申请撤销合并 Asks for the undo of a merge, which another person approves: the retired numbers live again."""
 
     def work(session: Session, context: Context) -> Answer:
-        return asked(merges.ask_reverse(session, context, merge_id, reason=body.reason, evidence=body.evidence or ""))
+        return asked(
+            reversals.ask_reverse(session, context, merge_id, reason=body.reason, evidence=body.evidence or "")
+        )
 
     return edge.run(body, work)
 
@@ -102,7 +104,7 @@ def preview_split(request: Request, no: CustomerNo, body: SplitPreviewBody, who:
     """拆分预览 What it would do to take source records from a customer. Nothing is changed."""
 
     def work(session: Session, context: Context) -> tuple[Preview, Mapping[str, Any]]:
-        preview = merges.preview_split(session, context, no, body.names, body.given)
+        preview = splits.preview_split(session, context, no, body.names, body.given)
         return preview, {"members": heads(live_numbers(session, [no]))}
 
     return _tried(request, who, seen, work)
@@ -114,7 +116,7 @@ def ask_split(no: CustomerNo, body: SplitBody, edge: EdgeIn) -> Response:
     expected = edge.expected()
 
     def work(session: Session, context: Context) -> Answer:
-        operation = merges.ask_split(
+        operation = splits.ask_split(
             session, context, no, body.names, body.given,
             reason=body.reason, evidence=body.evidence or "", expected=expected,
         )  # fmt: skip

@@ -20,11 +20,13 @@ from ecif.api.security import needs
 from ecif.db import reading
 from ecif.domain.channels import CHANNELS, system_of
 from ecif.domain.records import PartyRecord
+from ecif.services import check_answers
 from ecif.services.answers import Answer
+from ecif.services.check_answers import Check
 from ecif.services.context import Call, Context
 from ecif.services.existence import check
 from ecif.services.maintenance import OWN_KEY
-from ecif.services.opening import Opened, open_customer
+from ecif.services.opening import Opened, OpeningRefused, open_customer
 
 router = APIRouter(prefix="/v1/customers", tags=["opening"])
 
@@ -37,6 +39,7 @@ def check_existence(body: ExistsBody, edge: EdgeIn) -> Response:
     context = now_by(edge.call.caller, edge.app.digests, edge.call)
     with reading(edge.app.engine) as connection:
         found = check(connection, context, body.record(context.now), body.mode)
+        check_answers.keep(connection, context, Check.EXISTENCE, found.result, found.told)
     edge.decisions.append(("existence", found.result.value))
     return edge.answered(answer(200, found_view(found, context.day)))
 
@@ -61,9 +64,17 @@ def open_new_customer(body: OpenBody, edge: EdgeIn) -> Response:
             reason=body.reason or "",
         )
         edge.decisions.append(("opening", "CREATED" if opened.created else opened.found.result.value))
+        if not opened.created:
+            check_answers.keep(session, context, Check.EXISTENCE, opened.found.result, opened.found.told)
         return _opened(opened, context)
 
-    return edge.run(body, work)
+    try:
+        return edge.run(body, work)
+    except OpeningRefused as refused:  # whose transaction is no more
+        context = now_by(edge.call.caller, edge.app.digests, edge.call)
+        with reading(edge.app.engine) as connection:
+            check_answers.keep(connection, context, Check.EXISTENCE, refused.found.result, refused.found.told)
+        raise
 
 
 def _record(body: OpenBody, call: Call, context: Context, key: str) -> PartyRecord:

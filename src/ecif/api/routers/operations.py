@@ -15,14 +15,14 @@ from ecif.api.parameters import NO_QUERY, OperationsQuery
 from ecif.api.problems import PROBLEMS
 from ecif.api.reading import Reader, reads
 from ecif.api.security import needs
-from ecif.services import merges, operations
+from ecif.services import approvals, operations
 from ecif.services.answers import Answer
 from ecif.services.context import Context
 
 router = APIRouter(prefix="/v1/operations", tags=["operations"])
 
 Reading = Annotated[Reader, Depends(reads("merges:read"))]
-Approver = Depends(needs("merges:approve"))
+Steward, Approver = Depends(needs("merges:write")), Depends(needs("merges:approve"))
 OperationId = Annotated[int, Path(ge=1, le=2**63 - 1, description="归并操作号")]
 
 
@@ -50,7 +50,7 @@ def approve_operation(operation_id: OperationId, body: NoteBody, edge: EdgeIn) -
     """复核通过 Carries out what another person asked for, if the customers are as he saw them."""
 
     def work(session: Session, context: Context) -> Answer:
-        return answer(200, operation_view(merges.approve(session, context, operation_id, note=body.note or "")))
+        return answer(200, operation_view(approvals.approve(session, context, operation_id, note=body.note or "")))
 
     return edge.run(body, work)
 
@@ -60,6 +60,16 @@ def reject_operation(operation_id: OperationId, body: NoteBody, edge: EdgeIn) ->
     """复核拒绝 Turns it down; nothing changes."""
 
     def work(session: Session, context: Context) -> Answer:
-        return answer(200, operation_view(merges.reject(session, context, operation_id, note=body.note or "")))
+        return answer(200, operation_view(approvals.reject(session, context, operation_id, note=body.note or "")))
+
+    return edge.run(body, work)
+
+
+@router.post("/{operation_id}:withdraw", dependencies=[Steward, NO_QUERY], responses=PROBLEMS, response_model=None)
+def withdraw_operation(operation_id: OperationId, body: NoteBody, edge: EdgeIn) -> Response:
+    """撤回申请 Takes back what one has asked for oneself; nothing changes."""
+
+    def work(session: Session, context: Context) -> Answer:
+        return answer(200, operation_view(approvals.withdraw(session, context, operation_id, note=body.note or "")))
 
     return edge.run(body, work)

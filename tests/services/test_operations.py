@@ -1,0 +1,182 @@
+"""What is asked for, under which numbers it is found, who may take it back, and what an undo has to tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from people import citizen, deliver, parties, record, scalar
+from sqlalchemy import Engine
+from stewards import Stewards, name
+
+from ecif.domain.channels import Channel
+from ecif.domain.judgements import Verdict
+from ecif.services import approvals, check_answers, judgements, judging, merges, operations, reversals
+from ecif.services.check_answers import Check
+from ecif.services.context import Call, Context, KeyDigests
+from ecif.services.customers import CustomerNotFound
+from ecif.services.four_eyes import NotMaker
+from ecif.services.merges import MergeBlocked
+from ecif.services.operations import OUTDATED, OperationDecided, Status
+from ecif.services.reversals import NotReversible, ReverseBlocked
+
+KEYS = ("core:1", "core:2", "core:3")
+
+
+@pytest.fixture
+def stewards(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Three customers of a record each."""
+    people = enumerate(("张三丰", "李四光", "王五一"), 1)
+    deliver(engine, digests, *(record("core", str(n), who, phone=f"1391111000{n}") for n, who in people))
+    return Stewards(engine, digests)
+
+
+def listed(stewards: Stewards, record: str, **wanted: str) -> list[tuple[int, Status]]:
+    no = record if record.isdigit() else stewards.no(record)
+    found = stewards.run(lambda session, context: operations.listing(session, customer_no=no, **wanted))
+    return [(operation.id, operation.status) for operation in found]
+
+
+def test_what_waits_is_found_under_every_number_that_it_would_touch(stewards: Stewards) -> None:
+    asked = stewards.run(merges.ask_merge, stewards.nos(KEYS), reason="x")
+    for key in KEYS:
+        assert listed(stewards, key) == [(asked.id, Status.PENDING)]
+    with pytest.raises(CustomerNotFound):
+        listed(stewards, "100000000999")
+
+
+def test_an_operation_is_found_under_the_numbers_that_it_brought_forth(stewards: Stewards) -> None:
+    merge = stewards.merge("core:1", "core:2")
+    other = stewards.nos(KEYS)[0]
+    undo = stewards.reverse(merge)
+    assert listed(stewards, "core:2") == listed(stewards, other) == [
+        (merge.id, Status.REVERSED), (undo.id, Status.DONE)
+    ]  # fmt: skip
+    assert listed(stewards, "core:3") == []
+
+
+def test_whoever_asked_takes_it_back_and_nobody_else(stewards: Stewards) -> None:
+    asked = stewards.run(merges.ask_merge, stewards.nos(KEYS[:2]), reason="x")
+    with pytest.raises(NotMaker):
+        stewards.run(approvals.withdraw, asked.id, person="checker")
+    done = stewards.run(approvals.withdraw, asked.id, note="看错了", person="Maker")
+    assert (done.status, done.checker, done.note) == (Status.WITHDRAWN, None, "看错了")
+    for decide in (approvals.approve, approvals.withdraw):
+        with pytest.raises(OperationDecided):
+            stewards.run(decide, asked.id, person="checker")
+    assert stewards.run(merges.ask_merge, stewards.nos(KEYS[:2]), reason="x").id != asked.id
+
+
+@pytest.mark.parametrize("more", [{"evidence": "公安证明 2"}, {"override": ["CLOSED"]}])
+def test_who_shows_other_evidence_asks_for_something_else(stewards: Stewards, more: dict[str, Any]) -> None:
+    given = {"reason": "x", "evidence": "公安证明 1"}
+    first = stewards.run(merges.ask_merge, stewards.nos(KEYS[:2]), **given)
+    assert stewards.run(merges.ask_merge, stewards.nos(KEYS[:2]), **given).id == first.id
+    second = stewards.run(merges.ask_merge, stewards.nos(KEYS[:2]), **given | more)
+    assert second.id != first.id and (second.evidence, list(second.override)) == (
+        more.get("evidence", "公安证明 1"), more.get("override", []),
+    )  # fmt: skip
+    before = stewards.run(lambda session, context: operations.get(session, first.id))
+    assert (before.status, before.note, before.checker) == (Status.REJECTED, OUTDATED, None)
+
+
+# A merge that is no more
+
+
+def test_a_split_that_parts_what_was_merged_is_the_end_of_the_merge(stewards: Stewards) -> None:
+    merge, retired = stewards.merge("core:1", "core:2", survivor="core:1"), stewards.no("core:2")
+    second = stewards.merge("core:1", "core:3", survivor="core:1")
+    split = stewards.split("core:1", "core:2")
+    assert split.outcome and split.outcome["resurrected"] == [stewards.no("core:2")] != [retired]
+    assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
+    assert dict(listed(stewards, "core:1"))[second.id] is Status.DONE
+    with pytest.raises(NotReversible):
+        stewards.reverse(merge)
+
+
+def test_a_merge_of_three_stands_while_two_of_them_are_one(stewards: Stewards) -> None:
+    merge = stewards.merge(*KEYS, survivor="core:1")
+    first = stewards.split("core:1", "core:2")
+    assert dict(listed(stewards, "core:1"))[merge.id] is Status.DONE
+    with pytest.raises(ReverseBlocked) as blocked:
+        stewards.reverse(merge)
+    assert blocked.value.later == [first.id]
+    stewards.split("core:1", "core:3")
+    assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
+
+
+# Judgements that are merges
+
+
+def test_that_two_customers_are_one_is_said_of_the_records_themselves(stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:3", survivor="core:1")
+    asked = stewards.run(judging.judge, name("core:3"), name("core:2"), Verdict.SAME, reason="x", evidence="证明 1")
+    assert (asked.kind, asked.evidence) == ("MERGE", "证明 1")
+    assert asked.request["source_records"] == [["core", "2"], ["core", "3"]]
+    stewards.approve(asked)
+    said = stewards.run(lambda session, context: judgements.history(session, name("core:2")))
+    assert {(row.key_lo, row.key_hi, row.verdict) for row in said} >= {("2", "3", "SAME")}
+
+
+def test_evidence_lets_two_valid_numbers_be_judged_one_persons(engine: Engine, digests: KeyDigests) -> None:
+    deliver(engine, digests, *(record("core", str(n), "张三丰", id=citizen(n)) for n in (1, 2)))
+    stewards, two = Stewards(engine, digests), (name("core:1"), name("core:2"))
+    with pytest.raises(MergeBlocked):
+        stewards.run(judging.judge, *two, Verdict.SAME, reason="x")
+    stewards.approve(stewards.run(judging.judge, *two, Verdict.SAME, reason="x", evidence="号码变更证明"))
+    assert len(parties(engine)) == 1
+
+
+# What an undo would touch
+
+
+def test_what_was_done_is_told_under_each_number_while_the_merged_ones_led_there(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """1 and 2 are merged, then 1 goes into 3. What happens on 1 between, and on 3 afterwards, is told; on 3 before, not."""
+    one, _, three = stewards.nos(KEYS)
+
+    def checked(no: str, who: str) -> None:
+        now = stewards.context().now
+        context = Context(now, "test", digests, Call(who, channel=Channel.COUNTER))
+        stewards.run(lambda session, _: check_answers.keep(session, context, Check.EXISTENCE, "EXISTS", [no]))
+
+    checked(one, "before the merge")
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    checked(one, "on the survivor")
+    checked(three, "on a stranger")
+    second = stewards.merge("core:1", "core:3", survivor="core:3")
+    checked(three, "on the last survivor")
+    preview, since = stewards.run(reversals.preview_reverse, merge.id)
+    assert merge.outcome and preview.regrouped.resurrected == merge.outcome["retired"]
+    assert [span.customer_no for span in since.spans] == [one, three]
+    assert [row.caller for row in since.checks] == ["on the survivor", "on the last survivor"]
+    assert [(e.customer_no, e.type) for e in since.events] == [(one, "customer.merged")]
+    assert [operation.id for operation in since.operations] == [second.id]
+
+
+def test_what_arrived_since_is_told_also_of_records_that_were_there(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("core", "2", "李四光", id=citizen(2), day=30))
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    for system in ("core", "card"):
+        again = record(system, "2", "李四光", id=citizen(2), phone="13911110002", day=60)
+        deliver(engine, digests, again, now=stewards.context().now)
+    _, since = stewards.run(reversals.preview_reverse, merge.id)
+    (retired,) = merge.outcome["retired"] if merge.outcome else ()
+    assert [(a.name, a.new, a.versions, a.to) for a in since.arrived] == [
+        (("core", "2"), False, 1, retired),
+        (("card", "2"), True, 1, retired),
+    ]
+    assert scalar(engine, "SELECT count(*) FROM operation") == 1
+
+
+def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Stewards) -> None:
+    (no,) = stewards.nos(KEYS[:1])
+    stewards.run(lambda s, c: check_answers.keep(s, c, Check.EXISTENCE, "EXISTS", [no, no]))
+    assert scalar(engine, "SELECT count(*) FROM check_answer") == 1
+    assert stewards.run(lambda s, c: check_answers.forget(s, c, 10)) == 0
+    late = Context(stewards.context().now + check_answers.KEPT * 2, "test", stewards.digests)
+    assert stewards.run(lambda s, _: check_answers.forget(s, late, 10)) == 1
+    assert scalar(engine, "SELECT count(*) FROM check_answer") == 0
