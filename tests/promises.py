@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 NAMED = "WITH n AS (SELECT id, system || ':' || \"key\" AS name FROM source_record) "
+_NAMED_RECORDS = (
+    "SELECT m.id FROM (SELECT id, kind, customer_lo, customer_hi, evidence FROM merge_review WHERE closed_at IS NULL) m,"
+    ' jsonb_to_recordset(m.evidence::jsonb->\'records\') named(record bigint, "from" text, "to" text),'
+    ' LATERAL (SELECT named."from" AS came, named."to" AS went) q'
+)
 BROKEN = {
     "a live record has one live link": "SELECT r.id FROM source_record r LEFT JOIN link l ON l.record_id = r.id"
     " AND l.ended_at IS NULL GROUP BY r.id HAVING count(l.id) <> 1",
@@ -35,6 +40,22 @@ BROKEN = {
     " (SELECT FROM doubtful_pair d JOIN link a ON a.record_id = d.record_lo AND a.ended_at IS NULL JOIN link b"
     " ON b.record_id = d.record_hi AND b.ended_at IS NULL WHERE d.rule <> 'JUDGED-OTHER'"
     " AND least(a.customer_no, b.customer_no) = customer_lo AND greatest(a.customer_no, b.customer_no) = customer_hi)",
+    "a review of a move names records that are where it says": f"{_NAMED_RECORDS} WHERE kind = 'MOVED' AND NOT EXISTS (SELECT"
+    " FROM link l WHERE l.record_id = named.record AND ended_at IS NULL AND l.customer_no = went"
+    " AND went IN (customer_lo, customer_hi) AND came <> went"
+    " AND (came IN (customer_lo, customer_hi) OR customer_lo = customer_hi))",
+    "a review of misfits names records that a person placed there": f"{_NAMED_RECORDS} WHERE kind = 'MISFIT' AND NOT EXISTS"
+    " (SELECT FROM link l JOIN judgement j ON l.record_id IN (record_lo, record_hi) WHERE l.record_id = named.record"
+    " AND ended_at IS NULL AND l.customer_no = customer_lo AND customer_lo = customer_hi AND origin = 'MANUAL'"
+    " AND verdict = 'SAME')",
+    "a review of records shows what speaks against them": "SELECT id FROM merge_review m WHERE closed_at IS NULL"
+    " AND kind <> 'PAIR' AND NOT (rule <> '' AND policy_version <> '' AND risk > 1 AND EXISTS (SELECT"
+    " FROM jsonb_array_elements(evidence::jsonb->'pairs') p, jsonb_array_elements(evidence::jsonb->'records') r"
+    " WHERE r->'record' IN (p->'record_lo', p->'record_hi')))",
+    "what a review shows of records is of its customers": "SELECT m.id FROM merge_review m,"
+    " jsonb_array_elements(evidence::jsonb->'pairs') p, jsonb_array_elements(jsonb_build_array(p->'record_lo', p->'record_hi')) r"
+    " WHERE closed_at IS NULL AND NOT EXISTS (SELECT FROM link l WHERE l.record_id = r::bigint AND ended_at IS NULL"
+    " AND customer_no IN (customer_lo, customer_hi))",
 }  # fmt: skip
 """Laws, each with a query for what breaks it."""
 DERIVED = {

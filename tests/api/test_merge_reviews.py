@@ -18,7 +18,7 @@ _serial = count(1)
 MAKER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "maker"}
 OTHER = MAKER | {"X-Operator": "other"}
 WHY = {"reason": "已核实"}
-QUEUE = "/v1/merge-reviews"
+QUEUE, LATER = "/v1/merge-reviews", "2026-03-01T00:00:00Z"
 MASKED = tuple(scope for scope in SCOPES if not scope.startswith("pii:"))
 
 
@@ -33,10 +33,13 @@ class Question:
         (found,) = api.get(QUEUE, params={"customer_no": self.a}).json()["items"]
         self.id, self.path = found["id"], f"{QUEUE}/{found['id']}"
 
-    def put(self, system: str, name: str, **more: Any) -> str:
+    def body(self, name: str, **more: Any) -> dict[str, Any]:
         numbers = [{"kind": "CITIZEN_ID", "number": self.number}]
         body = {"party_type": "PERSON", "business_time": "2026-01-01T00:00:00Z", "name": name, "identifiers": numbers}
-        answer = self.api.ask("PUT", f"/v1/source-records/{system}/q{self.n}", json=body | more)
+        return body | more
+
+    def put(self, system: str, name: str, **more: Any) -> str:
+        answer = self.api.ask("PUT", f"/v1/source-records/{system}/q{self.n}", json=self.body(name, **more))
         assert answer.status_code in (200, 201), answer.text
         return str(answer.json()["customer_no"])
 
@@ -122,6 +125,51 @@ def test_pages_of_the_queue(api: Api, question: Question) -> None:
     page = api.get(QUEUE, params={"limit": 1}).json()
     other = api.get(QUEUE, params={"limit": 1, "sort": "oldest", "after": page["next_after"]})
     assert is_problem(other, 422, "ECIF-1001")["errors"][0]["rule"] == "cursor_of_another_order"
+
+
+class Misfit(Question):
+    """The two were merged; then the second's record turned into somebody else's."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api)
+        place = self.decide("SAME").headers["Location"]
+        assert api.post(f"{place}:approve", json={}, headers=OTHER).status_code == 200
+        self.other = {"kind": "CITIZEN_ID", "number": citizen(self.n, "19720202", "442099")}
+        self.no = self.put("card", f"陶二{chr(0x4E00 + self.n)}", identifiers=[self.other], business_time=LATER)
+        (found,) = self.api.get(QUEUE, params={"customer_no": self.no, "kind": "MISFIT"}).json()["items"]
+        self.id, self.path = found["id"], f"{QUEUE}/{found['id']}"
+
+
+def test_a_record_that_no_longer_fits_is_shown_against_the_others(api: Api) -> None:
+    misfit = Misfit(api)
+    seen = misfit.see()
+    assert (seen["kind"], seen["customers"], seen["level"]) == ("MISFIT", [misfit.no, misfit.no], "N1")
+    assert seen["records"] == [{"system": "card", "key": f"q{misfit.n}", "from": None, "to": None}]
+    (pair,) = seen["pairs"]
+    assert {item["field"] for item in pair["conflicts"]} >= {"identifier", "name", "birth"}
+    assert (pair["rule"], seen["rule"], bool(seen["policy_version"])) == ("P-N1", "P-N1", True)
+    assert (seen["recommended"], [risk["rule"] for risk in seen["risks"]]) == ("SPLIT", ["MIXED"])
+    assert [golden["customer_no"] for golden in seen["golden"]] == [misfit.no]
+
+
+def test_who_is_kept_brings_no_other_customer_along(api: Api) -> None:
+    misfit = Misfit(api)
+    body = {"party_type": "PERSON", "business_time": LATER, "name": f"陶二{chr(0x4E00 + misfit.n)}"}
+    stranger = api.ask("PUT", f"/v1/source-records/loan/q{misfit.n}", json=body | {"identifiers": [misfit.other]})
+    assert is_problem(misfit.decide("NOT_SAME"), 422, "ECIF-3053")["allowed"] == ["ESCALATE", "NEED_INFO", "SAME"]
+    problem = is_problem(misfit.decide("SAME"), 409, "ECIF-3058")
+    assert problem["customers"] == [stranger.json()["customer_no"]] and misfit.see()["state"] == "OPEN"
+
+
+def test_a_record_that_moved_is_shown_with_both_customers(api: Api, question: Question) -> None:
+    api.ask("PUT", f"/v1/source-records/loan/q{question.n}", json=question.body(question.names[0]))
+    other = {"kind": "CITIZEN_ID", "number": citizen(question.n, "19720202", "443099")}
+    body = question.body(f"陶二{chr(0x4E00 + question.n)}", identifiers=[other], business_time=LATER)
+    to = api.ask("PUT", f"/v1/source-records/loan/q{question.n}", json=body).json()["customer_no"]
+    (found,) = api.get(QUEUE, params={"customer_no": to, "kind": "MOVED"}).json()["items"]
+    seen = api.get(f"{QUEUE}/{found['id']}").json()
+    assert seen["records"] == [{"system": "loan", "key": f"q{question.n}", "from": question.a, "to": to}]
+    assert (seen["recommended"], seen["rule"], len(seen["golden"])) == ("KEEP", "P-N1", 2)
 
 
 # What a steward does

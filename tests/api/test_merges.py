@@ -254,6 +254,17 @@ def test_a_number_merged_twice_leads_to_the_last_survivor_and_back(api: Api, two
     assert [clear(api, no)["customer_no"] for no in (two.b, third.a)] == [two.a, third.a]
 
 
+def test_an_undo_is_refused_with_the_later_operations_that_stand_in_its_way(api: Api, two: Pair) -> None:
+    merge = two.merge()
+    left = {"source_records": [{"system": "loan", "key": f"b{two.n}"}]} | WHY
+    split = decide(api, api.post(f"/v1/customers/{two.a}:split", json=left, headers=MAKER))
+    kept = counts(api)
+    for verb, body in (("preview-reverse", None), ("reverse", WHY)):
+        blocked = api.post(f"/v1/merges/{merge}:{verb}", json=body, headers=MAKER)
+        assert is_problem(blocked, 409, "ECIF-3040")["later"] == [split]
+    assert counts(api) == kept
+
+
 def test_an_undo_tells_what_it_touches_and_restores(api: Api, two: Pair) -> None:
     before = {no: clear(api, no) for no in (two.a, two.b)}
     merge = two.merge()

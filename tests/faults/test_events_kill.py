@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 from people import citizen, scalar
-from processes import free_port, person, run, spawn, wait_for, write_source
+from processes import PLAIN, free_port, person, run, spawn, wait_for, write_source
 
 from ecif.db import open_database
 from ecif.settings import Settings
@@ -31,7 +31,7 @@ def pages(url: str, token: dict[str, str], after: int) -> Iterator[tuple[list[di
     try:
         while True:
             params = {"after": after, "limit": 3, "wait_s": 1}
-            body = httpx.get(f"{url}/v1/events", params=params, headers=token, timeout=20).json()
+            body = httpx.get(f"{url}/v1/events", params=params, headers=token, timeout=20, verify=PLAIN).json()
             after = body["next_after"]
             yield body["items"], after
             if not body["items"]:
@@ -73,7 +73,7 @@ def test_a_stop_does_not_wait_for_readers_who_wait(home: Path) -> None:
     with spawn(home, "serve", ECIF_PORT=port) as process, ThreadPoolExecutor(3) as pool:
         url = f"http://127.0.0.1:{port}"
         wait_for(process, f"{url}/readyz")
-        options = {"params": {"wait_s": 30}, "headers": headers(home), "timeout": 40}
+        options = {"params": {"wait_s": 30}, "headers": headers(home), "timeout": 40, "verify": PLAIN}
         waiting = [pool.submit(httpx.get, f"{url}/v1/events", **options) for _ in range(3)]
         sleep(1)
         began = monotonic()

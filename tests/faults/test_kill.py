@@ -31,7 +31,9 @@ class Bank:
         generate(files, records=RECORDS)
         self.load = ["load"] + [word for s in SYSTEMS for word in (f"--{s}", str(files / f"{s}.csv"))]
         began = monotonic()
-        assert run(home, *self.load).returncode == 0
+        with spawn(home, *self.load) as process:  # as those that are killed
+            process.communicate()
+            assert process.returncode == 0
         self.seconds = monotonic() - began
         self.clean = left_behind(home)
         assert len(self.clean["golden"]) > RECORDS / 4 and len(self.clean["rejects"]) == 4 and not self.clean["gaps"]

@@ -29,7 +29,8 @@ from stewards import Stewards, name
 from ecif.db import run_transaction
 from ecif.domain.documents import load_record
 from ecif.domain.judgements import Verdict
-from ecif.services import judging, merges, operations, outcomes, regrouping, reversals, splits
+from ecif.domain.review_policy import ReviewDecision
+from ecif.services import judging, merges, operations, outcomes, regrouping, reversals, review_decisions, splits
 from ecif.services.context import KeyDigests
 from ecif.services.operations import Kind, OperationDecided
 from ecif.services.rebuild import rebuild
@@ -48,7 +49,7 @@ _JUDGED_OF = (
 REFUSALS = (
     merges.MergeBlocked, merges.NothingToMerge, splits.NotOfCustomer, splits.NothingStays, splits.OnlyByUndo,
     reversals.NotReversible, reversals.ReverseBlocked, outcomes.OperationStale, judging.JudgementContradicts,
-    OperationDecided, SourceRecordNotFound,
+    OperationDecided, SourceRecordNotFound, review_decisions.DecisionMoves,
 )  # fmt: skip
 """What a service says no with; anything else is a fault."""
 
@@ -181,14 +182,27 @@ class Bank(RuleBasedStateMachine):
     @precondition(lambda self: self.merged)
     @rule(n=st.integers(0, 20))
     def reverse(self, n: int) -> None:
+        """The numbers that the merge retired live again, each for itself."""
         merge = run_transaction(self.server, lambda s: operations.get(s, self.merged[n % len(self.merged)]))
         assert merge.outcome
         done = self.attempt("undone", self.stewards.reverse, merge)
         if done:
-            numbers = [merge.outcome["survivor"], *merge.outcome["retired"]]
-            assert not set(numbers) - {
-                row[0] for row in self.rows("SELECT customer_no FROM party WHERE merged_into IS NULL")
-            }
+            led = dict(self.rows("SELECT customer_no, coalesce(merged_into, customer_no) FROM party"))
+            assert all(led[no] == no for no in merge.outcome["retired"])
+            assert led[merge.outcome["survivor"]] not in merge.outcome["retired"]  # a later merge may have retired it
+
+    @rule(n=st.integers(0, 7))
+    def keep(self, n: int) -> None:
+        """A steward says that records which moved, or no longer fit, are where they belong: no record moves, and nobody asks
+        again before they change."""
+        asked = self.rows("SELECT id FROM merge_review WHERE closed_at IS NULL AND kind <> 'PAIR' ORDER BY id")
+        if asked:
+            before, review = self.rows(NAMED + DERIVED["links"]), asked[n % len(asked)][0]
+            done = self.attempt(
+                "kept", self.stewards.run, review_decisions.decide, review, ReviewDecision.SAME, reason="x"
+            )
+            homes = [{(name, no) for name, no, *_ in links} for links in (before, self.rows(NAMED + DERIVED["links"]))]
+            assert homes[0] == homes[1] and (done is None or done.outcome == "SAME")
 
     @rule(a=_some, b=_some)
     def preview(self, a: str, b: str) -> None:

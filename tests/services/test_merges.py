@@ -72,6 +72,86 @@ def test_a_merge_and_its_undo(engine: Engine, digests: KeyDigests, stewards: Ste
     assert [e["seq"] for e in events(engine, a)] == list(range(1, len(told) + 1))
 
 
+def told(engine: Engine, *nos: str) -> tuple[str, dict[str, Any]]:
+    """The type and the data of the one logical event that these numbers were told last, each in a sequence of its own."""
+    last = []
+    for no in nos:
+        sent = events(engine, no)
+        assert [(e["seq"], e["subject"]) for e in sent] == [(n, no) for n in range(1, len(sent) + 1)]
+        last.append((sent[-1]["type"], sent[-1]["data"]["regrouping"]))
+    assert all(one == last[0] for one in last), last
+    return last[0]
+
+
+def moved(record: str, left: str, to: str) -> dict[str, str]:
+    system, _, key = record.partition(":")
+    return {"system": system, "key": key, "from": left, "to": to}
+
+
+def test_each_number_of_a_merge_and_of_its_undo_is_told_the_same(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"), record("ebank", "9", "王五一"))
+    a, b, c = nos = stewards.nos(["core:1", "core:2", "loan:3"])
+    alone = events(engine, stewards.no("ebank:9"))
+    merge = stewards.merge(*nos)
+    kind, data = told(engine, *nos)
+    assert kind == "customer.merged" and data == {
+        "survivors": [a], "retired": sorted((b, c)), "resurrected": [], "created": [],
+        "moved": [moved("core:2", b, a), moved("loan:3", c, a)], "operation": merge.id,
+    }  # fmt: skip
+    undo = stewards.reverse(merge)
+    kind, data = told(engine, *nos)
+    assert kind == "customer.unmerged" and data == {
+        "survivors": [a], "retired": [], "resurrected": sorted((b, c)), "created": [],
+        "moved": [moved("core:2", a, b), moved("loan:3", a, c)], "operation": undo.id,
+    }  # fmt: skip
+    assert events(engine, stewards.no("ebank:9")) == alone
+
+
+def test_each_number_of_a_split_is_told_the_same(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    a = stewards.no("core:1")
+    split = stewards.split(a, "card:1")
+    new = stewards.no("card:1")
+    kind, data = told(engine, a, new)
+    assert kind == "customer.split" and data == {
+        "survivors": [a], "retired": [], "resurrected": [], "created": [new],
+        "moved": [moved("card:1", a, new)], "operation": split.id,
+    }  # fmt: skip
+
+
+def test_a_judgement_that_parts_two_records_is_told_as_a_split(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    a, b = stewards.nos(["core:1", "core:2"])
+    said = stewards.judge("core:1", "card:1", Verdict.NOT_SAME)
+    new = stewards.no("card:1")
+    assert said and new not in (a, b)
+    kind, data = told(engine, a, new)
+    assert kind == "customer.split" and data == {
+        "survivors": [a], "retired": [], "resurrected": [], "created": [new],
+        "moved": [moved("card:1", a, new)], "operation": said.id,
+    }  # fmt: skip
+    assert [e["type"] for e in events(engine, new)] == ["customer.split"]
+
+
+def test_an_undo_names_the_later_operations_that_stand_in_its_way(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The middle of a chain, of whose two numbers one has left since."""
+    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"))
+    deliver(engine, digests, record("core", "8", "赵六七"), record("core", "9", "钱七八"))
+    middle = stewards.merge("core:2", "loan:3", survivor="core:2")
+    last = stewards.merge("core:1", "core:2", survivor="core:1")
+    split = stewards.split("core:1", "core:2")
+    stewards.merge("core:8", "core:9")  # other people's
+    stewards.run(merges.ask_split, stewards.no("core:1"), [("card", "1")], reason="x")  # nothing has come of it yet
+    for look, why in ((merges.preview_reverse, {}), (merges.ask_reverse, {"reason": "x"})):
+        with pytest.raises(merges.ReverseBlocked) as blocked:
+            stewards.run(look, middle.id, **why)
+        assert blocked.value.later == [last.id, split.id]
+
+
 def test_what_was_undone_stays_apart_until_it_is_withdrawn(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
@@ -499,3 +579,13 @@ def test_a_branch_is_found_among_however_many_records(branch: bool) -> None:
     )
     found = [f.rule for f in merge_findings.blocks(members)]
     assert found == (["HEAD_AND_BRANCH"] if branch else [])
+
+
+def test_an_undo_leaves_the_survivor_his_number_though_he_had_one_record(engine: Engine, digests: KeyDigests) -> None:
+    """One number, two names, and the other customer has several records, whom the merge tied to each other."""
+    stewards = Stewards(engine, digests)
+    others = (record("card", "1", "张三丰", id=ID_A), record("loan", "2", "张三丰", id=ID_A))
+    deliver(engine, digests, record("core", "0", "李四光", id=ID_A), *others, record("ebank", "3", "张三丰", id=ID_A))
+    before, nos = golden(engine), stewards.nos(["core:0", "card:1"])
+    stewards.reverse(stewards.merge("core:0", "card:1", survivor="core:0"))
+    assert golden(engine) == before and stewards.nos(["core:0", "card:1"]) == nos

@@ -101,6 +101,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the data has changed: to take it back would move source records, so do it one by one",
     ),
     "ECIF-3057": ("审核项已变化, 请刷新后重试", "the review has changed since you saw it"),
+    "ECIF-3058": (
+        "其他客户的源记录将因此转入, 请先处理与这些客户的审核, 或以人工裁决申请复核",
+        "source records of others would move: decide the reviews with these customers first, or ask for a judgement",
+    ),
     "ECIF-4101": ("客户不可销户", "the customer can't be closed"),
     "ECIF-4102": (
         "客户状态更严, 须先重新激活",

@@ -35,7 +35,14 @@ from ecif.services.past import NothingKnown, TooManyRecords
 from ecif.services.regrouping import NumberRetired, TooManyToMove
 from ecif.services.reversals import NotReversible, ReverseBlocked
 from ecif.services.review_bulk import BulkChanged, BulkNotFound, BulkNotUndoable, BulkTooLarge, BulkUndone
-from ecif.services.review_decisions import DecisionUnfit, ReviewChanged, ReviewClaimed, ReviewClosed, ReviewWaits
+from ecif.services.review_decisions import (
+    DecisionMoves,
+    DecisionUnfit,
+    ReviewChanged,
+    ReviewClaimed,
+    ReviewClosed,
+    ReviewWaits,
+)
 from ecif.services.review_queue import ReviewNotFound
 from ecif.services.source_records import SourceRecordNotFound
 from ecif.services.splits import NothingStays, NotOfCustomer, OnlyByUndo
@@ -86,6 +93,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     BulkTooLarge: ("ECIF-3054", 422),
     BulkUndone: ("ECIF-3055", 409),
     BulkNotUndoable: ("ECIF-3056", 409),
+    DecisionMoves: ("ECIF-3058", 409),
 }
 
 EXISTING: dict[Existence, tuple[str, int]] = {
@@ -122,6 +130,7 @@ SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
     ReviewWaits: lambda e: {"operation": e.operation},
     DecisionUnfit: lambda e: {"allowed": [d.value for d in e.allowed]},
     BulkNotUndoable: lambda e: {"customers": list(e.customers)},
+    DecisionMoves: lambda e: {"customers": list(e.customers)},
 }
 """What a problem says beside its code, of those that need one expression."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +10,15 @@ from ecif.api.merge_views import finding_view
 from ecif.api.views import customer_view
 from ecif.domain.merge_policy import Finding
 from ecif.domain.records import RecordName
-from ecif.domain.review_policy import RISKS, Recommended, holder, recommended
+from ecif.domain.review_policy import RISKS, Recommended, ReviewKind, holder, recommended
 from ecif.matching.decision import SHARE, WEIGHTS
-from ecif.matching.rules import RULES
+from ecif.matching.rules import RULES, SEPARATE_BY_DEFAULT
 from ecif.matching.types import Field, Level
 from ecif.services.review_queue import BEARERS_MAX, Review, priority
 
-MEANINGS = {rule.id: rule.meaning for rule in RULES}
+MEANINGS = {rule.id: rule.meaning for rule in RULES} | {
+    SEPARATE_BY_DEFAULT: "无规则可认定为同一客户 no rule makes them one"
+}
 SAYS_NOTHING = frozenset({Field.KIND.value})
 """That neither of two is a branch says nothing for them; that one is says much against."""
 View = dict[str, Any]
@@ -46,26 +48,31 @@ def review_view(row: Any, now: datetime) -> View:
 
 
 def whole_view(review: Review, now: datetime, clear: Collection[str]) -> View:
-    """A review with its evidence, both golden records, masked or clear, and what to do."""
+    """A review with its evidence, the golden records, masked or clear, and what to do."""
     evidence = review.evidence
     pairs = [_pair(pair, review.names) for pair in evidence["pairs"]]
-    held = any(pair["held"] for pair in pairs[:1])
-    first = Recommended.NEED_INFO if held or not pairs else recommended(review.row.rule, _fields(pairs[0]["agrees"]))
-    follow_ups = [_follow_up(item) for item in evidence.get("follow_ups", ())]
-    first = Recommended.FOLLOW_UP if follow_ups else first
     return review_view(review.row, now) | {
-        "recommended": first.value,
-        "follow_ups": follow_ups,
+        "recommended": _recommended(review.row, pairs).value,
+        "follow_ups": [_follow_up(item) for item in evidence.get("follow_ups", ())],
         "risks": [_risk(name) for name in evidence.get("risks", ())],
         "pairs": pairs,
         "more_pairs": evidence["more"],
-        "moved": _moved(evidence) if "record" in evidence else None,
+        "records": [_record(told, review.names) for told in evidence.get("records", ())],
         "names": [_bearers(no, n) for no, n in sorted(review.bearers.items())],
         "golden": [
             {"customer_no": no, "version": golden.version, "record": customer_view(golden.document, clear=clear)}
             for no, golden in sorted(review.golden.items())
         ],
     }
+
+
+def _recommended(row: Any, pairs: Sequence[View]) -> Recommended:
+    if row.kind == ReviewKind.FOLLOW_UP:
+        return Recommended.FOLLOW_UP
+    if not pairs or pairs[0]["held"]:
+        return Recommended.NEED_INFO
+    first = pairs[0]
+    return recommended(ReviewKind(row.kind), row.rule, _fields(first["agrees"]), _fields(first["conflicts"]))
 
 
 def _pair(pair: Mapping[str, Any], names: Mapping[int, RecordName]) -> View:
@@ -105,9 +112,9 @@ def _risk(name: str) -> View:
     }
 
 
-def _moved(evidence: Mapping[str, Any]) -> View:
-    system, _, key = evidence["record"].partition(":")
-    return {"system": system, "key": key, "from": evidence.get("from"), "to": evidence.get("to")}
+def _record(told: Mapping[str, Any], names: Mapping[int, RecordName]) -> View:
+    system, key = names[told["record"]]
+    return {"system": system, "key": key, "from": told["from"], "to": told["to"]}
 
 
 def _follow_up(item: Mapping[str, Any]) -> View:

@@ -702,15 +702,17 @@ class NameBearers(TypedDict):
 
 
 class ReviewedGolden(TypedDict):
-    """One of the two golden records."""
+    """The golden record of a customer of a review."""
 
     customer_no: No
     version: int
     record: GoldenRecord | Merged
 
 
-MovedRecord = TypedDict("MovedRecord", {"system": str, "key": str, "from": No | None, "to": No | None})
-MovedRecord.__doc__ = "The record that moved by itself, or that no longer fits its customer."
+ReviewedRecord = TypedDict("ReviewedRecord", {"system": str, "key": str, "from": No | None, "to": No | None})
+ReviewedRecord.__doc__ = (
+    "A record that may be in the wrong place: it moved by itself (from, to), or no longer fits its customer."
+)
 
 
 class FollowUp(MergeFinding):
@@ -727,7 +729,7 @@ class WholeMergeReview(MergeReview):
     risks: list[ReviewRisk]
     pairs: list[EvidencePair]
     more_pairs: int
-    moved: MovedRecord | None
+    records: list[ReviewedRecord]
     names: list[NameBearers]
     golden: list[ReviewedGolden]
 

@@ -61,7 +61,7 @@ DECISIONS: Mapping[ReviewKind, Collection[ReviewDecision]] = {
     ReviewKind.MISFIT: frozenset({D.SAME, D.NEED_INFO, D.ESCALATE}),
     ReviewKind.FOLLOW_UP: frozenset({D.DONE, D.NEED_INFO, D.ESCALATE}),
 }
-"""Of a record that is in its right place SAME is said, and nothing changes; one that is not is moved by a merge or a split."""
+"""Of a record that is in its right place SAME is said, and no record moves; one that is not is moved by a merge or a split."""
 IN_BULK: Collection[ReviewDecision] = frozenset({D.NOT_SAME, D.NEED_INFO, D.ESCALATE})
 """What may be decided of many reviews at once: nothing that joins customers."""
 BULK_MAX = 200
@@ -84,13 +84,17 @@ class Risk:
     points: int
     message_zh: str
     message_en: str
+    kinds: Collection[ReviewKind] = frozenset(ReviewKind)
+    """The kinds of review that it is asked of."""
 
 
+_OF_TWO, _OF_RECORDS = frozenset({ReviewKind.PAIR}), frozenset({ReviewKind.MOVED, ReviewKind.MISFIT})
 RISKS: Mapping[str, Risk] = {
     risk.id: risk
     for risk in (
-        Risk("BASE", 1, "两个客户可能为同一人", "two customers may be one"),
-        Risk("SAME_NUMBER", 1, "同一证件号码", "they have one identity number"),
+        Risk("BASE", 1, "两个客户可能为同一人", "two customers may be one", _OF_TWO),
+        Risk("SAME_NUMBER", 1, "同一证件号码", "they have one identity number", _OF_TWO),
+        Risk("MIXED", 2, "两人的源记录可能混在一个客户下", "one customer may hold records of two people", _OF_RECORDS),
         Risk("BOTH_HOLD_ACCOUNTS", 3, "双方均有未销账户", "both hold open accounts"),
         Risk("HOLDS_LOAN", 1, "一方有未结清贷款", "one has an open loan"),
         Risk("BOTH_HOLD_LOANS", 2, "双方均有未结清贷款", "both have open loans"),
@@ -98,28 +102,29 @@ RISKS: Mapping[str, Risk] = {
 }
 """Money and risk (资金与风险). A kind of thing that customers hold, such as list hits, adds its row here."""
 
-RISK_MAX = sum(risk.points for risk in RISKS.values())
+RISK_MAX = max(sum(risk.points for risk in RISKS.values() if kind in risk.kinds) for kind in ReviewKind)
 SAME_NUMBER_LEVELS = frozenset({"M1", "M2"})
 
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """What is at stake for one of the two customers."""
+    """What is at stake on one of two sides: for one customer or the other, or for the records in question or the rest."""
 
     accounts: int = 0
     loans: int = 0
 
 
-def risks_of(level: str, one: Stake, other: Stake) -> list[str]:
+def risks_of(kind: ReviewKind, level: str, one: Stake, other: Stake) -> list[str]:
     """The rows that hold for a review."""
     told = {
         "BASE": True,
         "SAME_NUMBER": level in SAME_NUMBER_LEVELS,
+        "MIXED": True,
         "BOTH_HOLD_ACCOUNTS": one.accounts > 0 < other.accounts,
         "HOLDS_LOAN": one.loans > 0 or other.loans > 0,
         "BOTH_HOLD_LOANS": one.loans > 0 < other.loans,
     }
-    return [name for name, holds in told.items() if holds]
+    return [name for name, holds in told.items() if holds and kind in RISKS[name].kinds]
 
 
 def risk_class(names: Collection[str]) -> int:
@@ -135,7 +140,12 @@ class Recommended(StrEnum):
     RENAME = "RENAME"
     TYPO_FIX = "TYPO_FIX"
     NEED_INFO = "NEED_INFO"
+    SPLIT = "SPLIT"
+    """The record is another person's: split it off."""
+    KEEP = "KEEP"
+    """The record is where it belongs: say SAME."""
     FOLLOW_UP = "FOLLOW_UP"
+    """Do what the merge left to be done, then say DONE."""
 
 
 RECOMMENDED: Mapping[str, Recommended] = {
@@ -160,8 +170,22 @@ SETTLED_BY: Mapping[str, frozenset[str]] = {
 """Facts of which one has to agree before the rule's recommendation is given: a number alone may have been typed for another."""
 
 
-def recommended(rule: str, agrees: Collection[str]) -> Recommended:
-    """What a steward should do first, by the strongest rule and the fields that agree."""
+TWO_PEOPLE: Collection[frozenset[str]] = tuple(
+    map(frozenset, ({"identifier"}, {"stated"}, {"kind"}, {"name", "birth"}))
+)
+"""Facts that have to differ, each set by itself, before a record is taken for another party's."""
+OF_RECORDS: Mapping[ReviewKind, Recommended] = {
+    ReviewKind.MISFIT: Recommended.SPLIT,
+    ReviewKind.MOVED: Recommended.KEEP,
+}
+"""What is recommended of a record that is another party's than those under the number that it is kept under, or has left."""
+
+
+def recommended(kind: ReviewKind, rule: str, agrees: Collection[str], differs: Collection[str]) -> Recommended:
+    """What a steward should do first, by the strongest pair's rule, and the fields in which it agrees and differs."""
+    if kind in OF_RECORDS:
+        two = any(facts.issubset(differs) for facts in TWO_PEOPLE)
+        return OF_RECORDS[kind] if two else Recommended.NEED_INFO
     wanted = SETTLED_BY.get(rule)
     if wanted and wanted.isdisjoint(agrees):
         return Recommended.NEED_INFO

@@ -12,11 +12,11 @@ from ecif.models.base import Base, Code, CustomerNo, Document, Moment
 class MergeReview(Base):
     """At most one open review of a kind for a pair of customers; new data rebuilds its evidence, never doubles it.
 
-    ``kind`` is PAIR for two customers who may be one, MOVED for a record that left one for the other by itself, MISFIT for
-    one that a person keeps under a number it no longer fits, FOLLOW_UP for what merges left to be done; of the last two
-    both ends are that number. ``risk`` and ``opened_at`` give its place in the queue. ``version`` counts its changes.
-    ``rule`` is that of the strongest pair, under ``policy_version``. ``outcome`` of one that is open is what it will be if
-    the merge that was asked for (``operation_id``) is approved.
+    ``kind`` is PAIR for two customers who may be one, MOVED for records that left one for the other by themselves (both ends
+    are the other, if the one was merged into it by that), MISFIT for those that people placed under a number they no longer fit
+    (both ends are that number), FOLLOW_UP for what merges left to be done (likewise). ``risk`` and ``opened_at`` give its place in
+    the queue. ``version`` counts its changes. ``rule`` is that of the strongest pair, under ``policy_version``.
+    ``outcome`` of one that is open is what it will be if the merge that was asked for (``operation_id``) is approved.
     """
 
     __tablename__ = "merge_review"

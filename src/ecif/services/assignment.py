@@ -8,20 +8,19 @@ from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any
 
-import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.customer_number import make_customer_number
 from ecif.domain.events import Regrouping
 from ecif.domain.judgements import Verdict
 from ecif.matching.clustering import JUDGED_TIER, Edge, Roots, connected
-from ecif.matching.decision import score
 from ecif.matching.features import Features
 from ecif.matching.rules import POLICY_VERSION, RULES
 from ecif.matching.types import Decision, Outcome
 from ecif.models import DoubtfulPair, Link, Party
 from ecif.services.context import Context
 from ecif.services.judgements import settled
+from ecif.services.questions import Question, evidence
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 JUDGED_RULE = "JUDGED"
@@ -73,6 +72,7 @@ class Assignment:
         changed: customers whose records changed in number or content.
         anchors: numbers that stand for another record from now on.
         moved: records that were somebody's before, by name, with the number they left and the one they went to.
+        misfits: what is to be asked about records that a person placed and that no longer fit.
     """
 
     members: dict[str, list[int]] = field(default_factory=dict)
@@ -81,6 +81,7 @@ class Assignment:
     changed: set[str] = field(default_factory=set)
     moved: list[tuple[str, str, str]] = field(default_factory=list)
     anchors: dict[str, int] = field(default_factory=dict)
+    misfits: list[Question] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -162,15 +163,17 @@ def assign(
 
 
 def _anchors(group: Group, clusters: list[list[int]]) -> dict[str, int]:
-    """New anchors for live numbers whose record leaves those that a person placed under them: the number stays with these."""
+    """New anchors for live numbers whose record leaves those that a person placed under them: the number stays with these,
+    unless a number was issued for one of them, under which they live again."""
     place = {m: n for n, members in enumerate(clusters) for m in members}
     taken = {p.anchor_id for p in group.parties.values()}
+    own = {place.get(anchor) for anchor in taken}
     found: dict[str, int] = {}
     for party in group.parties.values():
         if party.merged_into or party.anchor_id in group.ties:
             continue
         placed = sorted(r for r in group.ties if group.home.get(r) == party.customer_no and r in place)
-        free = [r for r in placed if r not in taken]
+        free = [r for r in placed if place[r] not in own]
         if free and all(place[r] != place.get(party.anchor_id) for r in placed):
             found[party.customer_no] = free[0]
     return found
@@ -298,12 +301,3 @@ def insert_pairs(session: Session, rows: list[tuple[Any, ...]]) -> None:
     """Stores doubtful pairs; those that are there stay."""
     columns = ("record_lo", "record_hi", "held", "level", "rule", "evidence", "policy_version")
     insert_rows(session, DoubtfulPair, columns, rows, "ON CONFLICT DO NOTHING")
-
-
-def evidence(decision: Decision) -> str:
-    """What agrees and what does not, item by item, without any personal value."""
-    items: list[dict[str, Any]] = [
-        {"field": c.field.value, "level": c.level.name, "reason": c.reason} for c in decision.comparisons
-    ]
-    body = {"level": decision.level, "rule": decision.rule, "score": score(decision.comparisons), "items": items}
-    return orjson.dumps(body).decode()

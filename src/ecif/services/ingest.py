@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -28,7 +29,7 @@ from ecif.services.candidates import claim
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
-from ecif.services.rematch import follow_merges, identity_changed, watch
+from ecif.services.rematch import identity_changed, moves
 from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send, update_rows
 
@@ -279,13 +280,11 @@ def _derive(
     known = [record_id for record_id, (item, _) in newest.items() if item.fate is Fate.UPDATED]
     given = owners(session, known) if any(records[i].accounts for i in known) else {}
     left = write_derived(session, context, records, features, {i: old[i] for i in known}, given)
-    assignment = follow(session, context, records, features, left, result)
+    was = {i: old[i] for i in known if identity_changed(old[i], features[i])}
+    assignment = follow(session, context, records, features, left, result, was=was)
     for no, members in assignment.members.items():
         here = (newest[m][0] for m in members if m in newest)
         result.places.update((item.name, Place(item.version, no, assignment.parties[no].version)) for item in here)
-    changed = {i: features[i] for i in known if identity_changed(old[i], features[i])}
-    if changed:
-        watch(session, context, changed, assignment)
 
 
 def follow(
@@ -298,12 +297,14 @@ def follow(
     preferred: Collection[str] = (),
     settled: Callable[[int, int], bool] | None = None,
     *,
+    was: Mapping[int, Features] = MappingProxyType({}),
     ask: bool = True,
 ) -> Assignment:
     """Links, golden records, events and reviews after records, or what was judged of them (``settled``), have changed.
 
     Args:
-        ask: whether reviews of doubtful pairs are opened; who decides everything anew does so when all pairs are known.
+        was: the former features of records that tell of somebody else now.
+        ask: whether reviews are brought up to date; who decides everything anew does so when all pairs are known.
     """
     assignment = relink(session, context, features, left, preferred, settled)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
@@ -311,9 +312,9 @@ def follow(
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
     follow_ups.follow(session, context, assignment)
-    follow_merges(session, context, assignment.merged)
     if ask:
-        result.reviews_opened += refresh_reviews(session, context, {*assignment.changed, *assignment.merged})
+        customers, moved = {*assignment.changed, *assignment.merged}, moves(was, features, assignment)
+        result.reviews_opened += refresh_reviews(session, context, customers, assignment.misfits, moved)
     return assignment
 
 

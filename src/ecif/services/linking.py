@@ -47,6 +47,7 @@ from ecif.services.candidates import (
 )
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
+from ecif.services.rematch import misfits
 from ecif.services.rows import query
 
 COMPONENT_MAX = 5000
@@ -108,12 +109,16 @@ def relink(
         search_again(session, context, found, concerned)
     pairs = found.pairs(work)
     decisions = _decide(session, context, found, [p for p in pairs if not settled(*p)] if settled else pairs)
-    group = _lock(session, found, work, decisions)
+    group = _lock(session, context, found, work, decisions)
     clusters = _clusters(session, context, found, work, group)
     assignment = assign(session, group, clusters, found.features, preferred)
     store_links(session, context, assignment, group)
     store_pairs(session, assignment, work, group)
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}
+    if group.doubted:
+        known = (found.features[r] for r in group.home if r in found.features)
+        shared_values(session, context, match_keys_of(known), found.shared)
+        assignment.misfits = misfits(group.doubted, assignment.members, found.features, found.shared)
     return assignment
 
 
@@ -152,7 +157,11 @@ def _decide(
 
 
 def _lock(
-    session: Session, found: Search, work: Mapping[int, Features], decisions: dict[tuple[int, int], Decision]
+    session: Session,
+    context: Context,
+    found: Search,
+    work: Mapping[int, Features],
+    decisions: dict[tuple[int, int], Decision],
 ) -> Group:
     """Locks the parties around the records until the group is closed: links, held pairs, and what they reach."""
     records = set(work) | {r for _, lo, hi in auto(decisions) for r in (lo, hi)}
@@ -183,12 +192,12 @@ def _lock(
         del decisions[pair]  # whichever of the two is decided again
     group.decisions.update((pair, JUDGED[Verdict.SAME]) for pair, said in group.judged.items() if said == Verdict.SAME)
     group.ties = ties_of(group.judged)
-    group.doubted = _doubted(found, group, [t for t in ties if t.tie == Verdict.SAME])
+    group.doubted = _doubted(session, context, found, group, [t for t in ties if t.tie == Verdict.SAME])
     group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
 
 
-def _doubted(found: Search, group: Group, ties: Iterable[Any]) -> set[int]:
+def _doubted(session: Session, context: Context, found: Search, group: Group, ties: Iterable[Any]) -> set[int]:
     """The tied records that tell of somebody else than when they were tied, unless the rules say that they belong anyway."""
     bases: dict[int, set[bytes]] = defaultdict(set)
     for tie in ties:
@@ -196,6 +205,8 @@ def _doubted(found: Search, group: Group, ties: Iterable[Any]) -> set[int]:
             bases[record].add(bytes(told or b""))
     features, shared = found.features, found.shared
     changed = [r for r, told in bases.items() if r in features and basis(features[r]) not in told]
+    if changed:
+        shared_values(session, context, match_keys_of(features[r] for r in group.ties if r in features), shared)
 
     def belongs(record: int) -> bool:
         others = (m for m, root in group.ties.items() if root == group.ties[record] and m != record and m in features)

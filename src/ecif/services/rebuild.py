@@ -8,7 +8,7 @@ new version and an event.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -26,6 +26,7 @@ from ecif.services.derivation import mark
 from ecif.services.ingest import Result, follow, write_derived, write_names
 from ecif.services.linking import hold
 from ecif.services.loads import analyze
+from ecif.services.questions import Question
 from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send
 
@@ -78,20 +79,23 @@ def rebuild(session: Session, context: Context, *, chunk: int = CHUNK) -> Rebuil
         search(session, context, Search(context, dict(features)), features, ())
     for features in _features(session, chunk):
         hold(session, context, features)
+    misfits: list[Question] = []
     for records in _chunks(session, chunk):
         features = {record_id: features_of(record) for record_id, record in records.items()}
         result = Result()
-        follow(session, context, records, features, (), result, ask=False)
+        assignment = follow(session, context, records, features, (), result, ask=False)
         report.changed += result.golden_versions + result.customers_merged
-    _ask(session, context, chunk)
+        misfits = [q for q in misfits if not {*assignment.members, *assignment.merged}.intersection(q.ends)]
+        misfits += assignment.misfits
+    _ask(session, context, misfits, chunk)
     documents_life.restore(session, chunk)
     mark(session, context.digests)
     return report
 
 
-def _ask(session: Session, context: Context, chunk: int) -> None:
+def _ask(session: Session, context: Context, misfits: Sequence[Question], chunk: int) -> None:
     """Brings the reviews up to date. Half-way through, pairs would be missing, and stewards would lose what they hold."""
     after = ""
     while rows := query(session, _NUMBERS, after=after, limit=chunk):
         after = rows[-1].customer_no
-        refresh_reviews(session, context, [row.customer_no for row in rows])
+        refresh_reviews(session, context, {row.customer_no for row in rows}, misfits)

@@ -1,40 +1,41 @@
-"""Tells a steward when a record's identity has changed under a customer (身份变更后的重新归属).
+"""Asks a steward about records whose identity has changed under a customer (身份变更后的重新归属).
 
-A link made by the engine is decided again with the record's new data, and may lead elsewhere; one made by a person stays, and
-may no longer fit. Neither happens in silence: each opens a review.
+A link made by the engine is decided again with the record's new data, and may lead elsewhere (MOVED); one made by a person
+stays, and may no longer fit (MISFIT). Neither happens in silence. Who does not fit is a function of the records and of what
+was judged of them, as links are; that a record has moved is known to the review that asks about it, and to nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-import orjson
 from sqlalchemy.orm import Session
 
-from ecif.matching.clustering import compatible
+from ecif.domain.review_policy import ReviewKind
+from ecif.matching.comparators import Shared
 from ecif.matching.features import Features, identity
-from ecif.models import MergeReview
-from ecif.services.assignment import JUDGED_RULE, Assignment
-from ecif.services.candidates import load_known
+from ecif.matching.fitting import contradicts, is_misfit, looked_at
+from ecif.matching.types import Decision
+from ecif.services.assignment import Assignment
+from ecif.services.candidates import load_known, match_keys_of, shared_values
 from ecif.services.context import Context
-from ecif.services.rows import insert_rows, query, send
+from ecif.services.judgements import Pair, pair
+from ecif.services.questions import Ends, Question, question
+from ecif.services.rows import query
 
-MOVED, MISFIT = "MOVED", "MISFIT"
-"""Kinds of review: a record left one customer for another; a record is kept under a number that it no longer fits."""
-LEVEL = "REMATCH"
-"""In the place of the level of a pair."""
+_RECORDS = "SELECT customer_no, record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
 
-_KEPT = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[]) AND rule = %(rule)b"
-_MOOT = (
-    "WITH moot AS (UPDATE merge_review m SET closed_at = %(now)b, state = 'CLOSED', outcome = 'OUTDATED', version = m.version + 1"
-    "  FROM unnest(%(retired)b::text[], %(survivors)b::text[]) q(retired, survivor)"
-    "  WHERE m.closed_at IS NULL AND m.kind <> 'PAIR' AND q.retired IN (m.customer_lo, m.customer_hi)"
-    "  RETURNING q.survivor, m.kind, m.level, m.evidence)"
-    " INSERT INTO merge_review (customer_lo, customer_hi, kind, level, evidence, opened_at)"
-    " SELECT survivor, survivor, kind, level, evidence, %(now)b FROM moot WHERE kind = 'MISFIT' ON CONFLICT DO NOTHING"
-)
-_COLUMNS = ("customer_lo", "customer_hi", "kind", "level", "evidence", "opened_at")
+
+@dataclass(frozen=True, slots=True, order=True)
+class Move:
+    """A record that left one customer for another by itself, and the ends of the review that asks about it."""
+
+    record: int
+    left: str
+    to: str
+    ends: Ends
 
 
 def identity_changed(old: Features, new: Features) -> bool:
@@ -42,34 +43,93 @@ def identity_changed(old: Features, new: Features) -> bool:
     return identity(old) != identity(new)
 
 
-def watch(session: Session, context: Context, changed: Mapping[int, Features], assignment: Assignment) -> None:
-    """Opens reviews for records whose identity has changed, where that moved them or would have."""
-    rows = [*_moved(changed, assignment), *_misfits(session, changed, assignment)]
-    told = [(*row[:4], orjson.dumps(row[4]).decode(), context.now) for row in rows]
-    insert_rows(session, MergeReview, _COLUMNS, sorted(told), "ON CONFLICT DO NOTHING")
+def misfits(
+    doubted: Collection[int], members: Mapping[str, Sequence[int]], features: Mapping[int, Features], shared: Shared
+) -> list[Question]:
+    """One question for each customer that contradicts records which a person placed under his number.
+
+    Args:
+        doubted: the records that tell of somebody else than when they were placed. One that merely tells less fits.
+        members: the customers and their records.
+    """
+    asked = []
+    for no, records in members.items():
+        against: dict[Pair, Decision] = {}
+        found = []
+        for record in sorted(set(doubted).intersection(records)):
+            decided = _looked_at(record, records, features, shared)
+            if is_misfit(decided.values()):
+                found.append({"record": record, "from": None, "to": None})
+                against |= {p: decision for p, decision in decided.items() if contradicts(decision)}
+        if found:
+            asked.append(question(ReviewKind.MISFIT, (no, no), against, found))
+    return asked
 
 
-def follow_merges(session: Session, context: Context, merged: Mapping[str, str]) -> None:
-    """Closes reviews of numbers that were merged; what is kept where it does not fit is asked of the survivor."""
-    if merged:
-        send(session, _MOOT, retired=list(merged), survivors=list(merged.values()), now=context.now)
+def _looked_at(
+    record: int, others: Iterable[int], features: Mapping[int, Features], shared: Shared
+) -> dict[Pair, Decision]:
+    known = (other for other in others if other != record and other in features)
+    return {pair(record, other): looked_at(features[record], features[other], shared) for other in known}
 
 
-Row = tuple[str, str, str, str, dict[str, Any]]
+def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignment: Assignment) -> list[Move]:
+    """The records that left a customer since their identity changed.
 
+    One that was alone takes its number along, which then leads to the other customer. If all that it said before still holds,
+    that is a merge like any other: the two would have been one from the start.
 
-def _moved(changed: Mapping[int, Features], assignment: Assignment) -> Iterator[Row]:
-    names = {features.name for features in changed.values()}
+    Args:
+        was: the former features of records whose identity has changed.
+    """
+    by_name = {features[record].name: record for record in was}
+    found = []
     for name, left, to in assignment.moved:
-        if name in names and left in assignment.members:
-            evidence = {"pairs": [], "more": 0, "record": name, "from": left, "to": to}
-            yield min(left, to), max(left, to), MOVED, LEVEL, evidence
+        if name not in by_name:
+            continue
+        record, stays = by_name[name], left in assignment.members
+        if stays or contradicts(looked_at(was[record], features[record])):
+            found.append(Move(record, left, to, (min(left, to), max(left, to)) if stays else (to, to)))
+    return found
 
 
-def _misfits(session: Session, changed: Mapping[int, Features], assignment: Assignment) -> Iterator[Row]:
-    features = dict(changed)
-    for record, no in query(session, _KEPT, ids=list(changed), rule=JUDGED_RULE):
-        members = assignment.members.get(no, [])
-        load_known(session, members, features)
-        if not compatible([m for m in members if m in features], features):
-            yield no, no, MISFIT, LEVEL, {"pairs": [], "more": 0, "record": changed[record].name}
+def ask_of_moves(session: Session, context: Context, known: Collection[Move], new: Collection[Move]) -> list[Question]:
+    """The questions that are left: about records that are where they went, between customers who are live.
+
+    Args:
+        known: what open reviews ask about. A record that is back where it was is asked about no more.
+    """
+    open_to = {(move.record, move.left) for move in known}
+    asked = {*known, *(move for move in new if (move.record, move.to) not in open_to)}
+    if not asked:
+        return []
+    rows = query(session, _RECORDS, nos=sorted({no for move in asked for no in (move.left, *move.ends)}))
+    members: dict[str, list[int]] = defaultdict(list)
+    for no, record in rows:
+        members[no].append(record)
+    by_ends: dict[Ends, list[Move]] = defaultdict(list)
+    for move in sorted(asked):
+        if move.record in members[move.to] and all(members[no] for no in move.ends):
+            by_ends[move.ends].append(move)
+    if not by_ends:
+        return []
+    features: dict[int, Features] = {}
+    load_known(session, [record for no in members for record in members[no]], features)
+    shared: dict[str, int] = {}
+    shared_values(session, context, match_keys_of(features.values()), shared)
+    asks = (_moved(ends, those, members, features, shared) for ends, those in by_ends.items())
+    return [ask for ask in asks if ask.pairs]
+
+
+def _moved(
+    ends: Ends,
+    those: Sequence[Move],
+    members: Mapping[str, list[int]],
+    features: Mapping[int, Features],
+    shared: Shared,
+) -> Question:
+    """Shown with all whom a record left, and whom it came to."""
+    decided: dict[Pair, Decision] = {}
+    for move in those:
+        decided |= _looked_at(move.record, (r for no in {*ends} for r in members[no]), features, shared)
+    return question(ReviewKind.MOVED, ends, decided, [{"record": m.record, "from": m.left, "to": m.to} for m in those])

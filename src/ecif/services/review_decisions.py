@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
@@ -95,6 +96,14 @@ class DecisionUnfit(Exception):
         self.allowed = sorted(allowed)
 
 
+class DecisionMoves(Exception):
+    """Records would move by it, which only two persons may decide; ``customers`` says whose."""
+
+    def __init__(self, customers: Sequence[str]) -> None:
+        super().__init__(len(customers))
+        self.customers = customers
+
+
 def person_of(context: Context) -> str:
     """Who acts."""
     return context.call.person if context.call else context.actor
@@ -158,6 +167,7 @@ def decide(
     Raises:
         ReviewNotFound, ReviewClosed, ReviewClaimed, ReviewWaits, ReviewChanged, DecisionUnfit: it can't be decided so.
         MergeBlocked, SurvivorNotMember: the customers can't be merged so.
+        DecisionMoves: the record fits its customer only together with others.
     """
     row = usable(context, find(session, review_id), expected, deciding=True)
     kind = ReviewKind(row.kind)
@@ -166,9 +176,14 @@ def decide(
     if decision in STATE_OF:
         row = take(session, context, review_id, expected, deciding=True)
         send(session, STATE, ids=[review_id], state=STATE_OF[decision].value)
-    elif kind is not ReviewKind.PAIR:
+    elif kind in (ReviewKind.MOVED, ReviewKind.FOLLOW_UP):
         row = take(session, context, review_id, expected, deciding=True)
         send(session, _CLOSE, ids=[review_id], outcome=decision.value, now=context.now)
+    elif kind is ReviewKind.MISFIT:
+        context = log_change(session, context, "JUDGE_REVIEW", reason=reason)
+        members = lock_ends(session, [row])
+        row = take(session, context, review_id, expected, deciding=True)
+        judge_fitting(session, context, members, row, reason)
     elif decision in MERGING:
         ends = [row.customer_lo, row.customer_hi]
         asked = merges.ask_merge(session, context, ends, survivor, reason=reason, evidence=evidence, override=override)
@@ -244,3 +259,20 @@ def judge_apart(session: Session, context: Context, members: Members, rows: Sequ
     ends = ((members.by_no[lo].anchor, members.by_no[hi].anchor) for lo, hi in zip(los, his, strict=True))
     said: Said = dict.fromkeys(pairs | {pair(*two) for two in ends}, Verdict.NOT_SAME)
     apply(session, context, members, said, reason=reason, person=person_of(context))
+
+
+def judge_fitting(session: Session, context: Context, members: Members, row: Any, reason: str) -> None:
+    """Says of the records in question once more that they are their customer's, as they are now.
+
+    Nobody is asked about them again until they change; and whoever fits them as they are now is the customer's too. The review
+    is closed first: what is decided again finds it so.
+
+    Raises:
+        DecisionMoves: there are such others.
+    """
+    send(session, _CLOSE, ids=[row.id], outcome=ReviewDecision.SAME.value, now=context.now)
+    those = {told["record"] for told in orjson.loads(row.evidence)["records"]}
+    said: Said = dict.fromkeys((p for p in members.same if not those.isdisjoint(p)), Verdict.SAME)
+    moved = apply(session, context, members, said, reason=reason, person=person_of(context)).moved
+    if moved:
+        raise DecisionMoves(sorted({no for _, left, to in moved for no in (left, to)} - members.by_no.keys()))

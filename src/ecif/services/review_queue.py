@@ -133,9 +133,10 @@ class Review:
     """A review with all that is known of it.
 
     Attributes:
-        evidence: the record pairs with what agrees and what does not, as the decision was made.
-        names: how the source records of the pairs are called.
-        golden: both golden records.
+        evidence: the record pairs with what agrees and what does not, as the decision was made; and the records that may be in
+            the wrong place.
+        names: how these source records are called.
+        golden: both golden records, or that of the one customer.
         bearers: how many records bear each customer's name, up to :data:`BEARERS_MAX` and one more.
     """
 
@@ -251,8 +252,9 @@ def get(session: Session, digests: KeyDigests, review_id: int) -> Review:
     """
     row = find(session, review_id)
     evidence = orjson.loads(row.evidence)
-    ids = sorted({pair[end] for pair in evidence["pairs"] for end in ("record_lo", "record_hi")})
-    named = query(session, _RECORDS, ids=ids) if ids else []
+    ids = {pair[end] for pair in evidence["pairs"] for end in ("record_lo", "record_hi")}
+    ids |= {told["record"] for told in evidence.get("records", ())}
+    named = query(session, _RECORDS, ids=sorted(ids)) if ids else []
     golden = customers.golden_records(session, sorted({row.customer_lo, row.customer_hi}))
     names = {r.id: (r.system, r.key) for r in named}
     return Review(row, evidence, names, golden, _bearers(session, digests, golden))

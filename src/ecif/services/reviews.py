@@ -1,4 +1,7 @@
-"""Keeps one open review (疑似合并审核) for each pair of customers that have a doubtful pair of records between them."""
+"""Keeps one open review (疑似合并审核) for each question: may two customers be one, and is a record where it belongs?
+
+Whatever is asked is found anew whenever a customer's records change: a review is opened, rebuilt, or closed by itself.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,14 @@ from typing import Any
 import orjson
 from sqlalchemy.orm import Session
 
-from ecif.domain.review_policy import ReviewState, Stake, risk_class, risks_of
+from ecif.domain.review_policy import ReviewKind, ReviewState, Stake, risk_class, risks_of
 from ecif.models import MergeReview, ReviewEntry
 from ecif.services.assignment import JUDGED_OTHER_RULE
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST
+from ecif.services.questions import PAIRS_MAX, Ends, Question, shown_pair
+from ecif.services.rematch import Move, ask_of_moves
 from ecif.services.rows import insert_rows, query, send, update_rows
-
-PAIRS_MAX = 20
-"""Record pairs shown in one review."""
-
-Ends = tuple[str, str]
-"""The two customers of a review, the lower number first."""
 
 _PAIRS = (
     "WITH mine AS (SELECT record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])),"
@@ -38,20 +37,24 @@ _PAIRS = (
 )
 _KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR KEY SHARE"
 _STAKES = (
-    "WITH held AS (SELECT l.customer_no, count(*) AS accounts, count(*) FILTER (WHERE r.system = 'loan') AS loans"
-    "  FROM link l JOIN account a ON a.owner_id = l.record_id JOIN source_record r ON r.id = a.record_id"
-    "  WHERE l.customer_no = ANY(%(los)b::text[] || %(his)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
-    "  GROUP BY 1)"
-    " SELECT q.lo, q.hi, a.accounts, a.loans, b.accounts AS other_accounts, b.loans AS other_loans,"
+    "WITH held AS (SELECT customer_no, coalesce(away::text, 'all') AS part, count(*) AS accounts,"
+    "  count(*) FILTER (WHERE system = 'loan') AS loans FROM (SELECT l.customer_no, r.system,"
+    "   l.record_id = ANY(%(away)b::bigint[]) AS away FROM link l JOIN account a ON a.owner_id = l.record_id"
+    "   JOIN source_record r ON r.id = a.record_id WHERE l.customer_no = ANY(%(los)b::text[] || %(his)b::text[])"
+    "   AND l.ended_at IS NULL AND a.status <> 'CLOSED') s GROUP BY GROUPING SETS ((customer_no), (customer_no, away)))"
+    " SELECT q.n, a.accounts, a.loans, b.accounts AS other_accounts, b.loans AS other_loans,"
     "  EXISTS (SELECT FROM party p JOIN party o ON o.customer_no = q.hi JOIN judgement j"
     "   ON j.record_lo = least(p.anchor_id, o.anchor_id) AND j.record_hi = greatest(p.anchor_id, o.anchor_id)"
     f"   WHERE p.customer_no = q.lo AND j.verdict = 'NOT_SAME' AND {NEWEST}) AS apart"
-    " FROM unnest(%(los)b::text[], %(his)b::text[]) q(lo, hi)"
-    " LEFT JOIN held a ON a.customer_no = q.lo LEFT JOIN held b ON b.customer_no = q.hi"
+    " FROM unnest(%(los)b::text[], %(his)b::text[]) WITH ORDINALITY q(lo, hi, n)"
+    " LEFT JOIN held a ON a.customer_no = q.lo AND a.part = CASE WHEN q.lo = q.hi THEN 'false' ELSE 'all' END"
+    " LEFT JOIN held b ON b.customer_no = q.hi AND b.part = CASE WHEN q.lo = q.hi THEN 'true' ELSE 'all' END"
+    " ORDER BY q.n"
 )
+"""What is at stake on each side: all that either customer holds; within one, what the others hold, and the records in question."""
 _OPEN = (
-    "SELECT id, customer_lo, customer_hi, level, evidence, state, risk, version, operation_id FROM merge_review"
-    " WHERE closed_at IS NULL AND kind = 'PAIR'"
+    "SELECT id, customer_lo, customer_hi, kind, evidence, state, risk, version, operation_id FROM merge_review"
+    f" WHERE closed_at IS NULL AND kind <> '{ReviewKind.FOLLOW_UP}'"
     " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) ORDER BY id FOR UPDATE"
 )
 _CLOSE = (
@@ -68,7 +71,7 @@ _ENTRY = ("review_id", "action", "state_before", "person", "text", "bulk_id", "m
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a review has to ask: the strongest pair's level and rule, all pairs, and what is at stake."""
+    """A question as its review holds it: the strongest pair's level and rule, all pairs, and what is at stake."""
 
     level: str
     rule: str
@@ -77,27 +80,40 @@ class _Asked:
     evidence: str = field(repr=False)
 
 
-def refresh_reviews(session: Session, context: Context, customers: Collection[str]) -> int:
+def refresh_reviews(
+    session: Session,
+    context: Context,
+    customers: Collection[str],
+    misfits: Iterable[Question] = (),
+    moved: Collection[Move] = (),
+) -> int:
     """Opens, rebuilds and closes the reviews of these customers; returns how many were opened.
 
     Two customers whose anchors were judged not to be the same have no review until that is withdrawn. One that is closed by
     the merge that was asked for in it says what was decided; any other says that it is outdated.
+
+    Args:
+        misfits: what is to be asked of records that a person placed, of these customers and perhaps of others.
+        moved: records that have left a customer for another just now; both are held locked.
     """
-    asked = _asked(session, _pairs(session, customers))
-    current = {(row.customer_lo, row.customer_hi): row for row in query(session, _OPEN, nos=list(customers))}
-    close_outdated(session, context, [row for ends, row in current.items() if ends not in asked])
-    _rebuild(session, context, [(current[ends], now) for ends, now in asked.items() if ends in current])
+    asks = _doubts(session, customers)
+    current = {(row.customer_lo, row.customer_hi, row.kind): row for row in query(session, _OPEN, nos=list(customers))}
+    asks += [question for question in misfits if question.ends[0] in customers]
+    asks += ask_of_moves(session, context, _known_moves(current.values()), moved)
+    asked = _asked(session, asks)
+    close_outdated(session, context, [row for key, row in current.items() if key not in asked])
+    _rebuild(session, context, [(current[key], now) for key, now in asked.items() if key in current])
     opened = [
-        (*ends, now.level, now.rule, now.policy_version, now.evidence, now.risk, context.now)
-        for ends, now in asked.items()
-        if ends not in current
+        (*key, now.level, now.rule, now.policy_version, now.evidence, now.risk, context.now)
+        for key, now in asked.items()
+        if key not in current
     ]
-    columns = ("customer_lo", "customer_hi", "level", "rule", "policy_version", "evidence", "risk", "opened_at")
+    columns = ("customer_lo", "customer_hi", "kind", "level", "rule", "policy_version", "evidence", "risk", "opened_at")
     insert_rows(session, MergeReview, columns, opened)
     return len(opened)
 
 
-def _pairs(session: Session, customers: Collection[str]) -> dict[Ends, list[Any]]:
+def _doubts(session: Session, customers: Collection[str]) -> list[Question]:
     """The doubtful pairs of these customers with others, who are kept from being linked anew until ours are seen."""
     kept = set(customers)
     while True:
@@ -106,30 +122,50 @@ def _pairs(session: Session, customers: Collection[str]) -> dict[Ends, list[Any]
             found[row.lo, row.hi].append(row)
         others = {no for ends in found for no in ends} - kept
         if not others:
-            return found
+            return [_doubt(ends, rows) for ends, rows in found.items()]
         send(session, _KEEP, nos=list(others))
         kept |= others
 
 
-def _asked(session: Session, found: dict[Ends, list[Any]]) -> dict[Ends, _Asked]:
-    if not found:
-        return {}
-    stakes = query(session, _STAKES, los=[lo for lo, _ in found], his=[hi for _, hi in found])
-    return {(row.lo, row.hi): _question(found[row.lo, row.hi], row) for row in stakes if not row.apart}
+def _doubt(ends: Ends, rows: Sequence[Any]) -> Question:
+    pairs = [shown_pair(r.record_lo, r.record_hi, orjson.loads(r.evidence), held=r.held) for r in rows]
+    return Question(ReviewKind.PAIR, ends, rows[0].policy_version, rows[0].total, pairs)
 
 
-def _question(rows: list[Any], stake: Any) -> _Asked:
-    pairs = [
-        {"record_lo": r.record_lo, "record_hi": r.record_hi, "held": r.held, **orjson.loads(r.evidence)} for r in rows
+def _known_moves(rows: Iterable[Any]) -> list[Move]:
+    return [
+        Move(told["record"], told["from"], told["to"], (row.customer_lo, row.customer_hi))
+        for row in rows
+        if row.kind == ReviewKind.MOVED
+        for told in orjson.loads(row.evidence)["records"]
     ]
-    first = rows[0]
+
+
+def _asked(session: Session, asks: Sequence[Question]) -> dict[tuple[str, str, str], _Asked]:
+    if not asks:
+        return {}
+    away = {told["record"] for question in asks for told in question.records}
+    los, his = [question.ends[0] for question in asks], [question.ends[1] for question in asks]
+    stakes = query(session, _STAKES, los=los, his=his, away=list(away))
+    return {
+        question.key: _weighed(question, stake)
+        for question, stake in zip(asks, stakes, strict=True)
+        if not (stake.apart and question.kind is ReviewKind.PAIR)
+    }
+
+
+def _weighed(question: Question, stake: Any) -> _Asked:
+    first = question.pairs[0]
     names = risks_of(
-        first.level,
+        question.kind,
+        first["level"],
         Stake(stake.accounts or 0, stake.loans or 0),
         Stake(stake.other_accounts or 0, stake.other_loans or 0),
     )
-    text = orjson.dumps({"pairs": pairs, "more": first.total - len(rows), "risks": names}).decode()
-    return _Asked(first.level, first.rule, first.policy_version, risk_class(names), text)
+    evidence = {"pairs": question.pairs, "more": question.total - len(question.pairs), "risks": names}
+    told = evidence | ({"records": question.records} if question.records else {})
+    text = orjson.dumps(told).decode()
+    return _Asked(first["level"], first["rule"], question.policy_version, risk_class(names), text)
 
 
 def close_outdated(session: Session, context: Context, rows: Sequence[Any]) -> None:
@@ -162,15 +198,17 @@ def _rebuild(session: Session, context: Context, both: Iterable[tuple[Any, _Aske
 
 
 def _material(before: str, after: str) -> bool:
-    """Whether a steward would look at other pairs, or at pairs that compare otherwise."""
+    """Whether a steward would look at other records, other pairs, or pairs that compare otherwise."""
     return before != after and _seen(before) != _seen(after)
 
 
 def _seen(evidence: str) -> Any:
-    return {
+    told = orjson.loads(evidence)
+    pairs = {
         (p["record_lo"], p["record_hi"], p["rule"], *((i["field"], i["level"]) for i in p["items"]))
-        for p in orjson.loads(evidence)["pairs"]
+        for p in told["pairs"]
     }
+    return pairs, told.get("records")
 
 
 def reopen(session: Session, context: Context, operation_id: int, text: str, action: str = "REJECTED") -> None:

@@ -47,7 +47,7 @@ _DECISIONS = {
 }  # fmt: skip
 _RECOMMENDED = {
     "MERGE": "建议合并", "NOT_SAME": "建议判为非同一客户", "RENAME": "建议核实更名", "TYPO_FIX": "建议更正录入",
-    "NEED_INFO": "建议补充资料", "FOLLOW_UP": "办理合并后续事项",
+    "NEED_INFO": "建议补充资料", "SPLIT": "建议拆分", "KEEP": "建议确认现归属", "FOLLOW_UP": "办理合并后续事项",
 }  # fmt: skip
 _RESULTS = {
     "DECIDED": "已裁决", "CLAIMED": "由他人认领, 未处理", "WAITS": "合并待复核, 未处理", "UNFIT": "不适用, 未处理",

@@ -1,0 +1,339 @@
+"""Records whose identity changes under a customer: what is asked of a steward, with which evidence, and when it is over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from people import DAY, citizen, deliver, record
+from sqlalchemy import Engine, text
+from stewards import Stewards
+
+from ecif.db import transaction
+from ecif.domain.records import Account, AccountStatus
+from ecif.domain.review_policy import ReviewDecision, risk_class
+from ecif.matching.rules import POLICY_VERSION
+from ecif.services import review_decisions, review_queue
+from ecif.services.context import KeyDigests
+from ecif.services.rebuild import rebuild
+from ecif.services.review_decisions import DecisionMoves
+
+ID_A, ID_B, ID_C = citizen(1), citizen(2, "19850505"), citizen(3, "19770707")
+A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
+B1, B2 = record("core", "2", "张叁丰", phone="13911112222"), record("loan", "2", "张叁丰", phone="13911113333")
+DAY_12, STRANGER_BORN = DAY + timedelta(days=12), date(1985, 5, 5)
+STRANGER = record("core", "2", "李四光", id=ID_B, day=9)
+"""What becomes of core:2."""
+HELD = (Account("6217990000005678", "SAVINGS", AccountStatus.NORMAL, None),)
+
+
+@pytest.fixture
+def stewards(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Two customers: core:1 and card:1, which the engine made one, and core:2."""
+    deliver(engine, digests, A1, A2)
+    deliver(engine, digests, B1)
+    return Stewards(engine, digests)
+
+
+def asked(engine: Engine, *kinds: str) -> list[Any]:
+    """The open reviews of these kinds."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM merge_review WHERE closed_at IS NULL ORDER BY id"))
+        return [row for row in rows if row.kind in kinds]
+
+
+def only(engine: Engine, kind: str) -> Any:
+    (row,) = asked(engine, kind)
+    return row
+
+
+def seen(engine: Engine, digests: KeyDigests, row: Any) -> review_queue.Review:
+    with transaction(engine) as session:
+        return review_queue.get(session, digests, row.id)
+
+
+def named(engine: Engine, digests: KeyDigests, row: Any) -> set[str]:
+    """The records in question."""
+    review = seen(engine, digests, row)
+    return {":".join(review.names[told["record"]]) for told in review.evidence["records"]}
+
+
+def compared(engine: Engine, digests: KeyDigests, row: Any) -> dict[frozenset[str], str]:
+    """The pairs of the evidence, by the rule that decides each."""
+    review = seen(engine, digests, row)
+    return {
+        frozenset(":".join(review.names[pair[end]]) for end in ("record_lo", "record_hi")): pair["rule"]
+        for pair in review.evidence["pairs"]
+    }
+
+
+def told(engine: Engine, review: int) -> list[str]:
+    with transaction(engine) as session:
+        return [entry.action for entry in review_queue.history(session, review)]
+
+
+def outcome(engine: Engine, review: int) -> Any:
+    with engine.connect() as connection:
+        return connection.execute(text(f"SELECT outcome FROM merge_review WHERE id = {review}")).scalar_one()
+
+
+def keep(stewards: Stewards, review: int) -> Any:
+    """The steward says that the records are where they belong."""
+    return stewards.run(review_decisions.decide, review, ReviewDecision.SAME, reason="已核实")
+
+
+def pair(*records: str) -> frozenset[str]:
+    return frozenset(records)
+
+
+# Misfits
+
+
+def test_a_misfit_is_shown_with_all_that_it_contradicts(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, STRANGER)
+    row = only(engine, "MISFIT")
+    assert (row.level, row.rule, row.policy_version) == ("N1", "P-N1", POLICY_VERSION)
+    assert named(engine, digests, row) == {"core:2"}
+    assert compared(engine, digests, row) == {pair("core:1", "core:2"): "P-N1", pair("card:1", "core:2"): "P-N1"}
+    items = {i["field"]: i["level"] for i in json.loads(row.evidence)["pairs"][0]["items"]}
+    assert (items["identifier"], items["name"], items["birth"]) == ("DIFFERENT", "DIFFERENT", "DIFFERENT")
+    assert row.risk == risk_class(["MIXED"])
+
+
+def test_what_is_at_stake_counts_on_both_sides(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, replace(STRANGER, accounts=HELD))
+    assert only(engine, "MISFIT").risk == risk_class(["MIXED"]), "the others hold nothing"
+    deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, accounts=HELD, day=10))
+    assert only(engine, "MISFIT").risk == risk_class(["MIXED", "BOTH_HOLD_ACCOUNTS"])
+
+
+def test_a_second_misfit_rebuilds_the_review(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, STRANGER)
+    first = only(engine, "MISFIT")
+    stewards.run(review_decisions.claim, first.id)
+    deliver(engine, digests, record("card", "1", "王五一", id=ID_C, day=9))
+    row = only(engine, "MISFIT")
+    assert (row.id, row.claimed_by, named(engine, digests, row)) == (first.id, "maker", {"core:2", "card:1"})
+    assert told(engine, row.id) == ["CLAIMED", "REBUILT"]
+    deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, day=10))
+    assert named(engine, digests, only(engine, "MISFIT")) == {"core:2"}
+
+
+def test_a_record_that_is_corrected_closes_it(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, STRANGER)
+    review = only(engine, "MISFIT").id
+    deliver(engine, digests, record("core", "2", "张叁丰", phone="13911112222", day=10))
+    assert asked(engine, "MISFIT") == [] and outcome(engine, review) == "OUTDATED"
+    assert told(engine, review) == ["OUTDATED"]
+
+
+@pytest.mark.parametrize(
+    "fits",
+    [
+        record("core", "2", "张三丰", id=ID_A, day=10),
+        record("core", "2", day=10),
+        record("core", "2", "张叁丰", phone="13911114444", day=10),
+    ],
+    ids=["like the others", "says nothing any more", "one letter off, and nothing else"],
+)
+def test_who_merely_says_less_or_otherwise_fits(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, fits: Any
+) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, fits)
+    assert asked(engine, "MISFIT") == []
+
+
+def test_another_name_and_birth_date_do_not_fit_even_without_two_numbers(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("core", "2", "李四光", born=STRANGER_BORN, day=9))
+    row = only(engine, "MISFIT")
+    assert (row.level, row.rule) == ("M7", "NONE") and named(engine, digests, row) == {"core:2"}
+
+
+def test_a_name_that_changed_under_one_number_is_no_misfit(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The rules would ask whether the two are one; the steward who merged them said so."""
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("core", "2", "李四光", id=ID_A, day=9))
+    assert asked(engine, "MISFIT") == []
+
+
+def test_a_misfit_that_is_split_off_is_no_question_any_more(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, record("card", "1", "王五一", id=ID_C, day=9))
+    review = only(engine, "MISFIT").id
+    stewards.split("core:1", "card:1")
+    assert asked(engine, "MISFIT") == [] and outcome(engine, review) == "OUTDATED"
+
+
+def test_a_misfit_goes_where_its_record_goes(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    """The merge is undone: core:2 leaves with loan:2, whom it does not fit either."""
+    deliver(engine, digests, B2)
+    stewards.merge("core:2", "loan:2")
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, STRANGER)
+    before = only(engine, "MISFIT")
+    assert set(compared(engine, digests, before)) == {pair("core:2", r) for r in ("core:1", "card:1", "loan:2")}
+    stewards.reverse(merge)
+    row = only(engine, "MISFIT")
+    assert row.customer_lo == stewards.no("loan:2") and outcome(engine, before.id) == "OUTDATED"
+    assert set(compared(engine, digests, row)) == {pair("core:2", "loan:2")}
+
+
+def test_who_is_kept_is_not_asked_about_before_he_changes(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """And belongs to the customer as he is now: who comes with his number is the customer's too."""
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, STRANGER)
+    row = keep(stewards, only(engine, "MISFIT").id)
+    assert (row.state, row.outcome, told(engine, row.id)) == ("CLOSED", "SAME", ["SAME"])
+    deliver(engine, digests, replace(STRANGER, phones=A1.phones, business_time=DAY_12))
+    deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, accounts=HELD, day=12))
+    stewards.run(rebuild)
+    assert asked(engine, "MISFIT") == []
+    deliver(engine, digests, record("ebank", "2", "李四光", id=ID_B))
+    assert stewards.no("ebank:2") == stewards.no("core:1")
+    deliver(engine, digests, record("core", "2", "王五一", id=ID_C, day=13))
+    assert named(engine, digests, only(engine, "MISFIT")) == {"core:2"}
+
+
+def test_who_is_kept_brings_no_other_customer_along(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    """That would be a merge, which takes two: first it has to be said whether the other is the same."""
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("loan", "9", "李四光", id=ID_B))
+    deliver(engine, digests, STRANGER)
+    review, other = only(engine, "MISFIT").id, stewards.no("loan:9")
+    with pytest.raises(DecisionMoves) as moves:
+        keep(stewards, review)
+    assert moves.value.customers == [other] and only(engine, "MISFIT").id == review
+    (question,) = asked(engine, "PAIR")
+    stewards.run(review_decisions.decide, question.id, ReviewDecision.NOT_SAME, reason="另一人")
+    assert keep(stewards, review).outcome == "SAME" and stewards.no("loan:9") == other
+
+
+# Moves
+
+
+def test_a_move_is_shown_with_whom_it_left_and_whom_it_came_to(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("loan", "3", "李四光", id=ID_B, accounts=HELD))
+    deliver(engine, digests, replace(A1, accounts=HELD, business_time=DAY_12))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    row = only(engine, "MOVED")
+    left, to = stewards.no("core:1"), stewards.no("loan:3")
+    assert (row.customer_lo, row.customer_hi) == (min(left, to), max(left, to))
+    assert (row.level, row.rule, row.policy_version) == ("N1", "P-N1", POLICY_VERSION)
+    assert compared(engine, digests, row) == {pair("core:1", "card:1"): "P-N1", pair("loan:3", "card:1"): "P-ID"}
+    (moved,) = seen(engine, digests, row).evidence["records"]
+    assert (moved["from"], moved["to"]) == (left, to)
+    assert row.risk == risk_class(["MIXED", "HOLDS_LOAN", "BOTH_HOLD_ACCOUNTS"])
+
+
+def test_a_second_move_between_the_two_rebuilds_the_review(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("ebank", "1", "张三丰", id=ID_A))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    first = only(engine, "MOVED").id
+    deliver(engine, digests, record("ebank", "1", "李四光", id=ID_B, day=9))
+    row = only(engine, "MOVED")
+    assert row.id == first and named(engine, digests, row) == {"card:1", "ebank:1"}
+    deliver(engine, digests, record("ebank", "1", "张三丰", id=ID_A, day=10))
+    assert named(engine, digests, only(engine, "MOVED")) == {"card:1"}
+    assert told(engine, first) == ["REBUILT", "REBUILT"]
+
+
+def test_new_data_of_either_customer_rebuilds_it(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    before = only(engine, "MOVED")
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, phone="13900009999", day=10))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, phone="13900009999", day=11))
+    row = only(engine, "MOVED")
+    phones = {i["level"] for i in json.loads(row.evidence)["pairs"][0]["items"] if i["field"] == "phone"}
+    assert row.id == before.id and row.version > before.version and phones <= {"EQUAL", "PARTIAL"}
+
+
+def test_a_move_that_is_taken_back_is_no_question(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    no = stewards.no("core:1")
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    review = only(engine, "MOVED").id
+    deliver(engine, digests, replace(A2, business_time=DAY_12))
+    assert stewards.no("card:1") == no and asked(engine, "MOVED") == []
+    assert outcome(engine, review) == "OUTDATED"
+
+
+def test_a_move_that_was_right_is_asked_about_again_when_it_is_taken_back(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    first = only(engine, "MOVED").id
+    assert keep(stewards, first).outcome == "SAME"
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, phone="13900009999", day=10))
+    assert asked(engine, "MOVED") == []
+    deliver(engine, digests, replace(A2, business_time=DAY_12))
+    assert only(engine, "MOVED").id != first
+
+
+def test_a_move_on_ends_the_question_and_asks_another(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, record("loan", "3", "王五一", id=ID_C), record("loan", "4", "李四光", id=ID_B))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    first = only(engine, "MOVED").id
+    deliver(engine, digests, record("card", "1", "王五一", id=ID_C, day=10))
+    (moved,) = seen(engine, digests, only(engine, "MOVED")).evidence["records"]
+    assert outcome(engine, first) == "OUTDATED"
+    assert (moved["from"], moved["to"]) == (stewards.no("loan:4"), stewards.no("loan:3"))
+
+
+def test_a_customer_who_turns_into_another_is_not_merged_in_silence(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """core:5 was the only record of its number, which is retired with the move."""
+    deliver(engine, digests, record("core", "5", "王五一", id=ID_C))
+    number = stewards.no("core:5")
+    deliver(engine, digests, record("core", "5", "张三丰", id=ID_A, day=9))
+    to, row = stewards.no("core:1"), only(engine, "MOVED")
+    assert stewards.no("core:5") == to and (row.customer_lo, row.customer_hi) == (to, to)
+    (moved,) = seen(engine, digests, row).evidence["records"]
+    assert (moved["from"], moved["to"]) == (number, to) and row.rule == "P-ID"
+    assert set(compared(engine, digests, row)) == {pair("core:5", "core:1"), pair("core:5", "card:1")}
+    stewards.run(rebuild)
+    assert only(engine, "MOVED") == row
+    deliver(engine, digests, record("core", "5", "王五一", id=ID_C, day=10))
+    assert stewards.no("core:5") == number and asked(engine, "MOVED") == []
+    assert outcome(engine, row.id) == "OUTDATED"
+
+
+def test_who_says_more_of_himself_is_merged_like_any_other(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("core", "5", "张三丰", phone="13900005555"))
+    deliver(engine, digests, record("core", "5", "张三丰", phone="13900005555", id=ID_A, day=9))
+    assert stewards.no("core:5") == stewards.no("core:1") and asked(engine, "MOVED") == []
+
+
+def test_a_rebuild_leaves_them_as_they_are(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, STRANGER)
+    deliver(engine, digests, record("ebank", "7", "王五一", id=ID_C), record("ebank", "8", "王五一", id=ID_C))
+    deliver(engine, digests, record("ebank", "8", "赵六七", id=citizen(8), day=9))
+    before = asked(engine, "MISFIT", "MOVED")
+    assert len(before) == 2
+    stewards.run(rebuild, chunk=1)
+    assert asked(engine, "MISFIT", "MOVED") == before
