@@ -10,6 +10,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any, ClassVar
 
+import pytest
 from conftest import empty
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -35,6 +36,8 @@ from ecif.services.context import KeyDigests
 from ecif.services.operations import Kind, OperationDecided
 from ecif.services.rebuild import rebuild
 from ecif.services.source_records import SourceRecordNotFound, located
+
+pytestmark = pytest.mark.slow
 
 STEPS_MIN = 2000
 """Steps that a run takes at least."""
