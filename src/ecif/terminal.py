@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ecif.adapters.sources import LoadReport
 from ecif.api.merge_views import preview_view, since_view
@@ -131,8 +131,9 @@ def print_operations(rows: Iterable[Operation]) -> None:
 
 def print_reviews(rows: Iterable[Any], now: datetime) -> None:
     """The queue, in its order."""
+    number = Column("客户号", min_width=12)  # half a number is none
     table = Table(
-        "号", "种类", "状态", "客户号", "级别", "规则", "风险", "天", "认领", "结果", title="疑似合并审核 Reviews"
+        "号", "种类", "状态", number, "级别", "规则", "风险", "天", "认领", "结果", title="疑似合并审核 Reviews"
     )
     for row in rows:
         view = review_view(row, now)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
+import orjson
 import pytest
 from conftest import empty
 from hypothesis import HealthCheck, given, settings
@@ -296,6 +297,21 @@ def test_decisions_are_symmetric_and_scores_bounded(bank: list[PartyRecord]) -> 
     assert score(compare(a, b)) == score(compare(b, a))
     assert 0 <= score(compare(a, b)) <= 100
     assert load_features(dump_features(a)) == a
+
+
+_days = st.dates(date(2000, 1, 1), date(2025, 12, 31))
+
+
+@given(begun=st.lists(st.tuples(_days, st.integers(0, 300)), min_size=1, max_size=4))
+def test_a_customer_is_one_since_his_first_relationship_began(begun: list[tuple[date, int]]) -> None:
+    """Whenever the systems told of it last."""
+    said = [
+        record("core", str(n), "张三丰", opened_on=on, branch=f"{on:%Y%m}", day=told)
+        for n, (on, told) in enumerate(begun)
+    ]
+    fields, first = orjson.loads(golden_record("100000000016", said))["fields"], min(on for on, _ in begun)
+    assert fields["opened_on"]["value"] == first.isoformat()
+    assert fields["open_branch"]["value"] == f"{first:%Y%m}"
 
 
 @given(bank=banks(), data=st.data())

@@ -110,7 +110,8 @@ def _fields(said: Sequence[tuple[PartyRecord, Origins]], replaced: Numbers) -> d
     for record, origins in said:
         for field, value, quality in _values(record, replaced):
             inside = POLICIES[field].rule is Rule.DERIVED and quality == 0
-            candidates[field].append(Candidate(value, origins("identifiers" if inside else field), quality))
+            origin, began = origins("identifiers" if inside else field), record.opened_on or date.max
+            candidates[field].append(Candidate(value, origin, quality, began))
     survived = ((field, survive(field, found)) for field, found in candidates.items())
     return {field: winner for field, winner in survived if winner}
 

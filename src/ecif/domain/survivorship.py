@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
-POLICY_VERSION = "2026.11-3"
+POLICY_VERSION = "2026.11-4"
 
 SOURCE_PRIORITY: tuple[str, ...] = ("counter", "core", "loan", "card", "ebank")
 """Trust order of the systems where nothing else decides: what a clerk took from the document before him, then the deposit
@@ -47,11 +47,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One source's value of one field. ``quality`` 0 is best; ``value`` is plain JSON."""
+    """One source's value of one field. ``quality`` 0 is best; ``value`` is plain JSON.
+
+    ``began`` is the day on which the relationship began that the source tells of.
+    """
 
     value: Any
     origin: Origin
     quality: int = 0
+    began: date = date.max
 
 
 class Rule(StrEnum):
@@ -60,6 +64,7 @@ class Rule(StrEnum):
     SOURCE_PRIORITY = "SOURCE_PRIORITY"
     MOST_RECENT = "MOST_RECENT"
     EARLIEST = "EARLIEST"
+    """Of the relationship that began first."""
     DERIVED = "DERIVED"
 
 
@@ -107,7 +112,7 @@ def _rank(policy: Policy) -> Callable[[Candidate], tuple[Any, ...]]:
             case Rule.SOURCE_PRIORITY:
                 return (candidate.quality, priority, recent, *name)
             case Rule.EARLIEST:
-                return (candidate.quality, -recent, priority, *name)
+                return (candidate.quality, candidate.began, priority, recent, *name)
             case _:
                 return (candidate.quality, recent, priority, *name)
 
