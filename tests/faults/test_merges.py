@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from people import citizen, deliver, golden, parties, record, scalar
 from processes import spawn
-from promises import BROKEN, DERIVED, NAMED, STANDING
+from promises import DERIVED, NAMED, STANDING, broken
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 from stewards import Stewards, name
@@ -161,12 +161,6 @@ class Crowd:
         asked = self.run(judging.judge, name(a), name(b), verdict, reason="核实")
         if asked:
             self.approve(asked)
-
-
-def broken(engine: Engine) -> list[str]:
-    """The laws that do not hold."""
-    with engine.connect() as connection:
-        return [law for law, query in BROKEN.items() if connection.execute(text(query)).all()]
 
 
 def derived(engine: Engine) -> dict[str, set[str]]:
