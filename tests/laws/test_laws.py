@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import orjson
+import pytest
 from conftest import empty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,11 +18,21 @@ from sqlalchemy import Engine, text
 from ecif.db import run_transaction
 from ecif.domain.golden import golden_record
 from ecif.domain.identifier_kinds import IdentifierKind
-from ecif.domain.records import Identifier, PartyRecord, PartyType, RecordStatus, RelatedParty, RelationType
+from ecif.domain.records import (
+    CustomerStatus,
+    Identifier,
+    PartyRecord,
+    PartyType,
+    RecordStatus,
+    RelatedParty,
+    RelationType,
+)
 from ecif.matching.decision import compare, decide, score
 from ecif.matching.features import dump_features, features_of, load_features
 from ecif.services.context import Context, KeyDigests
 from ecif.services.rebuild import rebuild
+
+pytestmark = pytest.mark.slow
 
 NAMES = (
     "张三丰", "张文博", "张文渤", "张三豐", "張三丰", "张三", "*三丰", "李四光", "王五一", "赵六六", "孙七七", "周八八", "测试一",
@@ -107,8 +118,8 @@ def _stated(draw: st.DrawFn, n: int, size: int) -> dict[str, Any]:
             (
                 {"same_as": one},
                 {"not_same_as": one},
-                {"same_as": one, "customer_status": RecordStatus.CLOSED},
-                {"same_as": one, "customer_status": RecordStatus.ACTIVE},
+                {"same_as": one, "customer_status": draw(st.sampled_from(CustomerStatus)), "customer_status_over": one},
+                {"same_as": one, "customer_status": draw(st.sampled_from(CustomerStatus))},
                 {"former_names": (NAMES[0],)},
             )
         )

@@ -56,8 +56,8 @@ _STAKES = (
 """What is at stake on each side: all that either customer holds; within one, what the others hold, and the records in question."""
 _OPEN = (
     "SELECT id, customer_lo, customer_hi, kind, evidence, state, risk, version, operation_id FROM merge_review"
-    " WHERE closed_at IS NULL AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[]))"
-    " ORDER BY id FOR UPDATE"
+    f" WHERE closed_at IS NULL AND kind <> '{ReviewKind.FOLLOW_UP}'"
+    " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) ORDER BY id FOR UPDATE"
 )
 _CLOSE = (
     "UPDATE merge_review SET closed_at = %(now)b, state = 'CLOSED', version = version + 1,"
@@ -103,7 +103,7 @@ def refresh_reviews(
     asks += [question for question in misfits if question.ends[0] in customers]
     asks += ask_of_moves(session, context, _known_moves(current.values()), moved)
     asked = _asked(session, asks)
-    _close(session, context, [row for key, row in current.items() if key not in asked])
+    close_outdated(session, context, [row for key, row in current.items() if key not in asked])
     _rebuild(session, context, [(current[key], now) for key, now in asked.items() if key in current])
     opened = [
         (*key, now.level, now.rule, now.policy_version, now.evidence, now.risk, context.now)
@@ -174,7 +174,8 @@ def _weighed(question: Question, stake: Any) -> _Asked:
     return _Asked(first["level"], first["rule"], question.policy_version, risk_class(names), text)
 
 
-def _close(session: Session, context: Context, rows: Sequence[Any]) -> None:
+def close_outdated(session: Session, context: Context, rows: Sequence[Any]) -> None:
+    """Closes reviews that have nothing to ask any more; of one in which the merge was asked for, as it was decided."""
     if not rows:
         return
     operation = context.operation and context.operation[1]
