@@ -44,7 +44,7 @@ def complain_of(problem: Mapping[str, Any]) -> None:
     beside = [problem["detail"]] if "detail" in problem else []
     beside += [f"{f['message_zh']} {f['message_en']}" for f in problem.get("findings", ())]
     beside += [f"{r['system']}:{r['key']}" for r in problem.get("source_records", ())]
-    beside += [str(value) for name in ("changed", "later") for value in problem.get(name, ())]
+    beside += [str(value) for name in ("changed", "later", "customers") for value in problem.get(name, ())]
     beside += [str(problem[name]) for name in ("decided", "current_version") if name in problem]
     told = f"{problem['code']} {problem['message_zh']} {problem['message_en']}"
     complain(f"{told}: {'; '.join(beside)}" if beside else told)

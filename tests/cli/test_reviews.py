@@ -58,6 +58,25 @@ def test_reviews_are_listed_shown_and_decided(desk: Desk) -> None:
     assert scalar(desk.engine, "SELECT count(*) FROM party WHERE status = 'MERGED'") == 1
 
 
+def test_a_record_that_no_longer_fits_is_shown_and_kept(desk: Desk, tmp_path: Path) -> None:
+    """One of those merged above turns into somebody who then is known by another record too."""
+    number = citizen(72, "19880808", "440799")
+    for key, name in (("4", "秦无名"), ("5", "秦无名")):
+        row = person(key, name, number, LASTUPD="20260301")
+        desk.does("load", "--core", write_source(tmp_path / f"{key}.csv", "core", row))
+    assert "MISFIT" in desk.does("reviews")
+    shown = desk.does("review", 3)
+    assert '"recommended": "SPLIT"' in shown and '"rule": "P-N1"' in shown and '"MIXED"' in shown
+    assert (
+        re.search(r'"records": \[ { "system": "core", "key": "4"', shown)
+        and number not in shown
+        and "秦无名" not in shown
+    )
+    assert "ECIF-3058" in desk.does("review", 3, "--decide", "SAME", *WHY, code=1)
+    assert "CLOSED NOT_SAME" in desk.does("review", 4, "--decide", "NOT_SAME", *WHY)
+    assert "CLOSED SAME" in desk.does("review", 3, "--decide", "SAME", *WHY)
+
+
 def test_wrong_use(desk: Desk) -> None:
     assert "ECIF-2008" in desk.does("review", 4711, code=1)
     assert "ECIF-2001" in desk.does("reviews", "--customer", "999999999999", code=1)
