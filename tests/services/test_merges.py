@@ -18,7 +18,7 @@ from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountClass, AccountStatus, PartyType
 from ecif.matching.features import features_of
-from ecif.services import approvals, customers, merge_findings, merges, splits
+from ecif.services import approvals, customers, merge_findings, merges, reversals, splits
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.four_eyes import MakerIsChecker, must_be_other
