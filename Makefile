@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
-PYTEST := $(BIN)/python -m pytest
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 EVAL_DATA ?= ../shared/data
 EVAL_SCORE ?= ../shared/tools/score.py
 
@@ -17,7 +17,7 @@ run: $(STAMP) ## set up, make and load a demo bank, serve it at http://127.0.0.1
 	@$(BIN)/ecif demo --serve
 
 test: $(STAMP) ## the whole test suite
-	@$(PYTEST) -n 2
+	@$(PYTEST)
 
 check: $(STAMP) ## what CI runs: format, lint, types, layers, schema, contract, tests
 	@$(BIN)/ruff format --check .
@@ -25,7 +25,7 @@ check: $(STAMP) ## what CI runs: format, lint, types, layers, schema, contract, 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m ecif.api.contract --check
-	@$(PYTEST) -n 2
+	@$(PYTEST)
 
 eval: $(STAMP) ## matching quality against labelled data, where there is some
 	@$(BIN)/python tests/bench/evaluate.py "$(EVAL_DATA)" "$(EVAL_SCORE)"

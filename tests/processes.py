@@ -17,7 +17,6 @@ from time import monotonic, sleep
 import httpx
 import psutil
 
-from ecif.cli import main
 from ecif.demo.bank import HEADERS
 
 PROGRAM = (sys.executable, "-m", "ecif.cli")
@@ -37,50 +36,42 @@ def environment(home: Path, **more: object) -> dict[str, str]:
 def run(
     home: Path, *arguments: object, program: Sequence[str] = PROGRAM, **more: object
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a verb to its end."""
-    command = [*program, *map(str, arguments)]
-    with tempfile.TemporaryDirectory() as folder:
-        said = Path(folder, "out"), Path(folder, "err")
-        as_ever = program is PROGRAM and not any(
-            name.startswith("PYTHON") for name in more
-        )  # read by Python as it starts
-        start = _forked if as_ever else _executed
-        code = start(command, environment(home, **more), *said)
-        out, err = (path.read_text("utf-8") for path in said)
-    return subprocess.CompletedProcess(command, code, out, err)
-
-
-def _executed(command: list[str], environ: dict[str, str], out: Path, err: Path) -> int:
-    with out.open("w") as stdout, err.open("w") as stderr:
-        done = subprocess.run(
-            command, env=environ, stdout=stdout, stderr=stderr, timeout=VERB_S, cwd=tempfile.gettempdir()
-        )
-    return done.returncode
+    """Runs a verb to its end, in a process of its own."""
+    command, environ = [*program, *map(str, arguments)], environment(home, **more)
+    if program is PROGRAM and not any(name.startswith("PYTHON") for name in more):  # which are read when it starts
+        return _forked(command, environ)
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=VERB_S, cwd=tempfile.gettempdir()
+    )
 
 
 _forks = get_context("forkserver")
 _forks.set_forkserver_preload(["ecif.cli"])
 
 
-def _forked(command: list[str], environ: dict[str, str], out: Path, err: Path) -> int:
-    """A process of its own too, but forked from one that has the program in memory: to read it takes longer than most verbs."""
-    process = _forks.Process(target=_verb, args=(command, environ, out, err))
-    process.start()
-    process.join(VERB_S)
-    if process.exitcode is None:
-        process.kill()
-        raise subprocess.TimeoutExpired(command, VERB_S)
-    return process.exitcode
+def _forked(command: list[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """In one forked from a process that has read the program already: to read it takes longer than most verbs."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder, "out"), Path(folder, "err")
+        process = _forks.Process(target=_verb, args=(command[len(PROGRAM) :], environ, said))
+        process.start()
+        process.join(VERB_S)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(command, VERB_S)
+        return subprocess.CompletedProcess(command, process.exitcode, *(path.read_text("utf-8") for path in said))
 
 
-def _verb(command: list[str], environ: dict[str, str], out: Path, err: Path) -> None:
+def _verb(arguments: list[str], environ: dict[str, str], said: tuple[Path, Path]) -> None:
     """What the forked process does: it becomes one that was started so."""
-    for path, descriptor in ((out, 1), (err, 2)):
+    from ecif.cli import main  # which no other process of the tests has to read
+
+    for descriptor, path in enumerate(said, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.environ.clear()
     os.environ.update(environ)
     os.chdir(tempfile.gettempdir())
-    sys.argv = ["ecif", *command[len(PROGRAM) :]]
+    sys.argv = ["ecif", *arguments]
     main()
 
 

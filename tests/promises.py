@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Engine
+
 NAMED = "WITH n AS (SELECT id, system || ':' || \"key\" AS name FROM source_record) "
 _NAMED_RECORDS = (
     "SELECT m.id FROM (SELECT id, kind, customer_lo, customer_hi, evidence FROM merge_review WHERE closed_at IS NULL) m,"
@@ -58,6 +60,9 @@ BROKEN = {
     " AND customer_no IN (customer_lo, customer_hi))",
 }  # fmt: skip
 """Laws, each with a query for what breaks it."""
+_BROKEN = " UNION ALL ".join(
+    "SELECT '{}' AS law WHERE EXISTS ({})".format(law.replace("'", "''"), query) for law, query in BROKEN.items()
+)
 DERIVED = {
     "links": "SELECT n.name, customer_no, origin, rule FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL",
     "pairs": "SELECT a.name, b.name, held, level, rule, evidence FROM doubtful_pair JOIN n a ON a.id = record_lo"
@@ -74,3 +79,9 @@ STANDING = (
     " AND n.record_hi = j.record_hi AND n.id > j.id) ORDER BY j.id"
 )
 MANUAL = f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL AND origin = 'MANUAL'"
+
+
+def broken(engine: Engine) -> list[str]:
+    """The laws that do not hold."""
+    with engine.connect() as connection:
+        return list(connection.exec_driver_sql(_BROKEN).scalars())

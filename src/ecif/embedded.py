@@ -43,6 +43,7 @@ shared_buffers = 256MB
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 max_locks_per_transaction = 256
+deadlock_timeout = 100ms
 jit = off
 """
 

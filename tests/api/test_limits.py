@@ -212,14 +212,11 @@ def test_calls_that_hang_stop_neither_health_nor_the_end_of_the_queue(
 
 
 @pytest.fixture(scope="module")
-def bounded(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Engine]:
+def bounded(database: Engine) -> Engine:
     """A database whose calls may not hang for as long as those of a bank may."""
-    with open_database(Settings(homes())) as engine:
-        bound_time(
-            engine,
-            {"lock_timeout": "300ms", "statement_timeout": "600ms", "idle_in_transaction_session_timeout": "300ms"},
-        )
-        yield engine
+    bounds = {"lock_timeout": "300ms", "statement_timeout": "600ms", "idle_in_transaction_session_timeout": "300ms"}
+    bound_time(database, bounds)
+    return database
 
 
 def _sleep_in(engine: Engine) -> Callable[[], object]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,12 +13,11 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import BaseSchema, Case, CheckContext, CheckFunction, Response
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from served import served, token
+from sqlalchemy import Engine
 
 from ecif.api.contract import openapi
 from ecif.api.tokens import SCOPES
-from ecif.db import open_database
 from ecif.services.context import KeyDigests
-from ecif.settings import Settings
 
 pytestmark = pytest.mark.slow
 CALLS = 10
@@ -32,12 +30,11 @@ MASKED = tuple(scope for scope in SCOPES if not scope.startswith("pii:"))
 
 
 @pytest.fixture(scope="module")
-def url(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[str]:
+def url(database: Engine, digests: KeyDigests) -> Iterator[str]:
     """A service with the bank of the examples."""
-    with open_database(Settings(homes())) as engine:
-        load_bank(engine, digests)
-        with served(engine, digests) as url:
-            yield url
+    load_bank(database, digests)
+    with served(database, digests) as url:
+        yield url
 
 
 REFUSED = ["2xx", "401", "403", "404", "409", "412", "422", "428"]

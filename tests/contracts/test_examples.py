@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 from examples import FOLDER, answers, body, load_bank, request, samples
 from promised import check, document, shape
 from served import served
+from sqlalchemy import Engine
 
 from ecif.api.document import ANSWERED
 from ecif.api.examples import EXAMPLES
 from ecif.api.schemas import ANSWERS
-from ecif.db import open_database
 from ecif.services.context import KeyDigests
-from ecif.settings import Settings
 
 STORED = json.loads((FOLDER / "openapi.json").read_text("utf-8"))
 RECORDED = json.loads((FOLDER / ANSWERED).read_text("utf-8"))
@@ -26,12 +23,11 @@ OPERATIONS = {o["operationId"]: o for item in document()["paths"].values() for o
 
 
 @pytest.fixture(scope="module")
-def answered(homes: Callable[[], Path], digests: KeyDigests) -> dict[tuple[str, str], httpx.Response]:
+def answered(database: Engine, digests: KeyDigests) -> dict[tuple[str, str], httpx.Response]:
     """The answers to all of them."""
-    with open_database(Settings(homes())) as engine:
-        load_bank(engine, digests)
-        with served(engine, digests) as url:
-            return answers(url, STORED)
+    load_bank(database, digests)
+    with served(database, digests) as url:
+        return answers(url, STORED)
 
 
 @pytest.mark.parametrize("key", CALLS, ids=" - ".join)

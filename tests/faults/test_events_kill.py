@@ -10,11 +10,14 @@ from time import monotonic, sleep
 from typing import Any
 
 import httpx
+import pytest
 from people import citizen, scalar
 from processes import PLAIN, free_port, person, run, spawn, wait_for, write_source
 
 from ecif.db import open_database
 from ecif.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 
 def headers(home: Path) -> dict[str, str]:

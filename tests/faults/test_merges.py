@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 from people import citizen, deliver, golden, parties, record, scalar
 from processes import spawn
-from promises import BROKEN, DERIVED, NAMED, STANDING
+from promises import DERIVED, NAMED, STANDING, broken
 from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
 from stewards import Stewards, name
 
 from ecif.db import open_database, run_transaction
@@ -31,6 +32,7 @@ from ecif.services import approvals, ingest, judging, merges, operations, outcom
 from ecif.services.context import KeyDigests
 from ecif.services.operations import OperationDecided, Status
 from ecif.services.rebuild import rebuild
+from ecif.services.rows import query, send
 from ecif.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -159,12 +161,6 @@ class Crowd:
         asked = self.run(judging.judge, name(a), name(b), verdict, reason="核实")
         if asked:
             self.approve(asked)
-
-
-def broken(engine: Engine) -> list[str]:
-    """The laws that do not hold."""
-    with engine.connect() as connection:
-        return [law for law, query in BROKEN.items() if connection.execute(text(query)).all()]
 
 
 def derived(engine: Engine) -> dict[str, set[str]]:
@@ -305,6 +301,24 @@ def test_a_judgement_on_a_record_that_leaves_meanwhile(engine: Engine, digests: 
             stewards.run(judging.judge, name("core:0"), name("core:2"), Verdict.NOT_SAME, reason="x")
         file.result()
     assert broken(engine) == []
+
+
+def test_two_who_wait_for_each_other_are_parted_before_a_second_is_over(engine: Engine, digests: KeyDigests) -> None:
+    stewards, both_hold = Stewards(engine, digests), threading.Barrier(2)
+    deliver(engine, digests, record("core", "1", "张三丰"), record("core", "2", "李四光"))
+    nos = stewards.nos(["core:1", "core:2"])
+
+    def lock_crosswise(nos: list[str]) -> None:
+        def work(session: Session) -> None:
+            send(session, "SET LOCAL lock_timeout = '900ms'")
+            for no in nos:
+                query(session, "SELECT FROM party WHERE customer_no = %(no)b FOR UPDATE", no=no)
+                if session.info["attempt"] == 0 and no == nos[0]:
+                    both_hold.wait()
+
+        run_transaction(engine, work)
+
+    at_once(lambda: lock_crosswise(nos), lambda: lock_crosswise(nos[::-1]))
 
 
 # A killed program

@@ -5,11 +5,14 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from people import citizen, scalar, state
 from processes import person, postmasters, run, spawn, write_source
 
 from ecif.db import open_database
 from ecif.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 LOADS = 16
 

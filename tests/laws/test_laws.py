@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import orjson
+import pytest
 from conftest import empty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,8 @@ from ecif.matching.decision import compare, decide, score
 from ecif.matching.features import dump_features, features_of, load_features
 from ecif.services.context import Context, KeyDigests
 from ecif.services.rebuild import rebuild
+
+pytestmark = pytest.mark.slow
 
 NAMES = (
     "张三丰", "张文博", "张文渤", "张三豐", "張三丰", "张三", "*三丰", "李四光", "王五一", "赵六六", "孙七七", "周八八", "测试一",

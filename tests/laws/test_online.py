@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
+import pytest
 from conftest import empty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.ingest import Delivery, ingest
 from ecif.services.opening import OpeningRefused, VerdictContradicted, open_customer
 from ecif.services.rebuild import rebuild
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("张三丰", "張三豐", "李四光", "王五一")
 NUMBERS = (citizen(1), citizen(1)[:6] + citizen(1)[8:17], citizen(3), citizen(5), "")

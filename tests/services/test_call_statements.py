@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from people import citizen
 from served import ID_A, Api, serving
+from sqlalchemy import Engine
 from statements import counted
 
-from ecif.db import open_database
 from ecif.services.context import KeyDigests
-from ecif.settings import Settings
 
 COUNTER = {"X-Channel": "COUNTER", "X-Operator": "clerk"}
 KEY = {"Idempotency-Key": "pinned"}
@@ -36,8 +34,8 @@ def many(size: int, first: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def api(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Api]:
-    with open_database(Settings(homes())) as engine, serving(engine, digests) as api:
+def api(database: Engine, digests: KeyDigests) -> Iterator[Api]:
+    with serving(database, digests) as api:
         yield api
 
 

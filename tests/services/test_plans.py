@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +13,12 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 from statements import explained
 
-from ecif.db import open_database, transaction
+from ecif.db import transaction
 from ecif.domain.records import Account, AccountStatus, Identifier, RelatedParty, RelationType
-from ecif.migrate import upgrade
 from ecif.services import change_requests, customers, judgements, merges, operations, past
 from ecif.services.change_requests import RequestStatus
 from ecif.services.context import Context, KeyDigests
 from ecif.services.rows import query
-from ecif.settings import Settings
 
 PEOPLE = 3000
 BIG = {"party", "link", "golden_record", "source_record", "source_record_version", "record_key", "account", "relation"}
@@ -39,15 +36,13 @@ def person(n: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def bank(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Engine]:
+def bank(database: Engine, digests: KeyDigests) -> Engine:
     """A few thousand people, one of them merged."""
-    with open_database(Settings(homes())) as engine:
-        upgrade(engine)
-        for start in range(0, PEOPLE, 500):
-            deliver(engine, digests, *map(person, range(start, start + 500)))
-        with engine.begin() as connection:
-            connection.execute(text("ANALYZE"))
-        yield engine
+    for start in range(0, PEOPLE, 500):
+        deliver(database, digests, *map(person, range(start, start + 500)))
+    with database.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    return database
 
 
 Read = Callable[[Session, KeyDigests, str], object]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from people import citizen, deliver, record
@@ -11,10 +10,8 @@ from served import CARD, PHONE, Api, serving
 from sqlalchemy import Engine
 from statements import counted
 
-from ecif.db import open_database
 from ecif.domain.records import PartyRecord
 from ecif.services.context import KeyDigests
-from ecif.settings import Settings
 
 
 def people(system: str, size: int) -> list[PartyRecord]:
@@ -47,8 +44,8 @@ READS = {
 
 
 @pytest.fixture(scope="module")
-def api(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Api]:
-    with open_database(Settings(homes())) as engine, serving(engine, digests) as api:
+def api(database: Engine, digests: KeyDigests) -> Iterator[Api]:
+    with serving(database, digests) as api:
         yield api
 
 

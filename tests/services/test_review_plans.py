@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from people import NOW, citizen, deliver, record
 from sqlalchemy import Engine, text
 from statements import explained
 
-from ecif.db import open_database, transaction
+from ecif.db import transaction
 from ecif.domain.review_policy import RISK_MAX
-from ecif.migrate import upgrade
 from ecif.services import review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.review_queue import Filter, Place, Sort
-from ecif.settings import Settings
 
 PARTIES, REVIEWS = 330, 50_000
 PAGE = 50
@@ -31,16 +27,14 @@ _FILL = (
 
 
 @pytest.fixture(scope="module")
-def queue(homes: Callable[[], Path], digests: KeyDigests) -> Iterator[Engine]:
+def queue(database: Engine, digests: KeyDigests) -> Engine:
     people = (record("core", f"{n}", f"张三{chr(0x4E00 + n)}", id=citizen(n + 1)) for n in range(PARTIES))
-    with open_database(Settings(homes())) as engine:
-        upgrade(engine)
-        deliver(engine, digests, *people)
-        with engine.begin() as connection:
-            connection.execute(text(_FILL), {"now": NOW, "risks": RISK_MAX, "rows": REVIEWS})
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE merge_review"))
-        yield engine
+    deliver(database, digests, *people)
+    with database.begin() as connection:
+        connection.execute(text(_FILL), {"now": NOW, "risks": RISK_MAX, "rows": REVIEWS})
+    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE merge_review"))
+    return database
 
 
 def page(engine: Engine, sort: Sort, place: Place, wanted: Filter) -> review_queue.Listed:

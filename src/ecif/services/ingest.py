@@ -25,7 +25,7 @@ from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceReco
 from ecif.services import follow_ups
 from ecif.services.accounts import Owners, owners
 from ecif.services.assignment import Assignment
-from ecif.services.candidates import claim
+from ecif.services.candidates import claim, claim_more
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
@@ -154,7 +154,7 @@ def ingest(
     faster = [record for name, record in stored.items() if seen.get(name) != record]
     if faster:  # somebody changed these before they were ours
         changed = _old_features(faster)
-        claim(session, _claims(context, changed.values()))
+        claim_more(session, _claims(context, changed.values()))
         old |= changed
     kept = _store(session, context, fresh, stored)
     write_names(session, context, [(i.record_id, features[id(i)]) for i in kept if i.fate is Fate.HISTORY])
