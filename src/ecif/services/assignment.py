@@ -96,7 +96,7 @@ class Group:
         judged: the pairs of these records that were judged, and how.
         ties: the groups that judgements tie.
         doubted: records that now tell of somebody else than when they were tied, and that nothing else ties to the others.
-        cleared: records that were doubted, as pairs that are stored tell, and are not any more.
+        cleared: tied records that may have been doubted, as pairs that are stored tell, and are not any more.
         tied: what ties others, from whom these were told apart, to others still.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
     """

@@ -228,8 +228,8 @@ def _lock(
     changed = _changed(found, [t for t in ties if t.tie == Verdict.SAME])
     if changed:
         group.doubted = _doubted(session, context, found, group, changed)
-        open_to = {r for t in ties if t.tie == JUDGED_CHANGED_RULE for r in (t.record_lo, t.record_hi)}
-        group.cleared = open_to & changed - group.doubted
+    open_to = {r for t in ties if t.tie == JUDGED_CHANGED_RULE for r in (t.record_lo, t.record_hi)}
+    group.cleared = open_to & group.ties.keys() - group.doubted
     group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
 
