@@ -17,7 +17,7 @@ from stewards import Stewards
 from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus
-from ecif.services import approvals, customers, merges, splits
+from ecif.services import approvals, customers, merges, reversals, splits
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.four_eyes import MakerIsChecker, must_be_other
@@ -143,9 +143,9 @@ def test_an_undo_names_the_later_operations_that_stand_in_its_way(
     last = stewards.merge("core:1", "core:2", survivor="core:1")
     split = stewards.split("core:1", "core:2")
     stewards.merge("core:8", "core:9")  # other people's
-    stewards.run(merges.ask_split, stewards.no("core:1"), [("card", "1")], reason="x")  # nothing has come of it yet
-    for look, why in ((merges.preview_reverse, {}), (merges.ask_reverse, {"reason": "x"})):
-        with pytest.raises(merges.ReverseBlocked) as blocked:
+    stewards.run(splits.ask_split, stewards.no("core:1"), [("card", "1")], reason="x")  # nothing has come of it yet
+    for look, why in ((reversals.preview_reverse, {}), (reversals.ask_reverse, {"reason": "x"})):
+        with pytest.raises(reversals.ReverseBlocked) as blocked:
             stewards.run(look, middle.id, **why)
         assert blocked.value.later == [last.id, split.id]
 
