@@ -116,6 +116,7 @@ def upgrade() -> None:
     op.alter_column("account", "owner_id", nullable=False)
     op.create_foreign_key(op.f("fk_account_owner_id"), "account", "source_record", ["owner_id"], ["id"])
     op.create_index(op.f("ix_account_owner_id"), "account", ["owner_id"])
+    op.add_column("account", _column("account_class", sa.String(40), nullable=True))
     op.create_table(
         "judgement",
         _id(),
@@ -218,6 +219,7 @@ def downgrade() -> None:
         "operation_id",
     ):
         op.drop_column("merge_review", column)
-    op.drop_column("account", "owner_id")
+    for column in ("owner_id", "account_class"):
+        op.drop_column("account", column)
     for table in ("account_move", "judgement", "check_answer", "operation_customer", "operation_record", "operation"):
         op.drop_table(table)

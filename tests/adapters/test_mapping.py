@@ -324,6 +324,7 @@ def accounts(system: str, cell: str) -> tuple[list[tuple[str, str, str]], list[s
         ('[{"card":1234567890123456789,"status":"正常"}]', [("1234567890123456789", "CARD", "NORMAL")], []),
         ('[{"card":' + "9" * 30 + ',"status":"正常"}]', [("9" * 30, "CARD", "NORMAL")], []),
         ('{"card":"1","product":"金卡","status":"冻结"}', [("1", "金卡", "FROZEN")], []),
+        ('{"card":"1","product":"借记卡","status":"正常"}', [("1", "DEBIT_CARD", "NORMAL")], []),
         ('\ufeff[{"card":"1\\u0000","status":"正\x07常"}]\n', [("1", "CARD", "NORMAL")], []),
         ('[{"card":"1","status":"没有"}]', [("1", "CARD", "NORMAL")], ["UNKNOWN_CODE"]),
         ('[{"card":"1","status":"正常","open":"20170230"}]', [("1", "CARD", "NORMAL")], ["BAD_DATE"]),
@@ -359,6 +360,20 @@ def test_accounts_as_json(cell: str, found: list[tuple[str, str, str]], findings
 )
 def test_accounts_as_separated_values(cell: str, found: list[tuple[str, str, str]], findings: list[str]) -> None:
     assert accounts("core", cell) == (found, findings)
+
+
+@pytest.mark.parametrize(
+    ("cell", "found", "findings"),
+    [
+        ("1|SAV|0|20210307|1;2|SAV|0|20210307|2;3|CUR|0||3", ["I", "II", "III"], []),
+        ("1|SAV|0|20210307;2|SAV|0|20210307|", [None, None], []),
+        ("1|SAV|0|20210307|9", [None], ["UNKNOWN_CODE"]),
+    ],
+)
+def test_classes_of_accounts(cell: str, found: list[str | None], findings: list[str]) -> None:
+    columns = shipped("core").accounts
+    said = only("core", **{columns.column if columns else "": cell})
+    assert ([a.account_class for a in said.accounts], [f.code for f in said.findings]) == (found, findings)
 
 
 def test_accounts_beyond_the_limit_are_told() -> None:

@@ -120,7 +120,7 @@ def test_accounts_over_all_source_records(api: Api) -> None:
     assert [item["number"][-4:] for item in items] == ["1234", "9999", "5678"]
     assert items[2] | {"number": ""} == {
         "system": "core", "key": "1", "position": 0, "number": "", "kind": "SAVINGS", "status": "NORMAL",
-        "opened_on": "2020-01-02", "branch": "", "legal_entity": "001",
+        "account_class": None, "opened_on": "2020-01-02", "branch": "", "legal_entity": "001",
     }  # fmt: skip
     assert CARD not in str(items) and DEPOSIT not in str(items)
     for limit in (1, 2, 3):

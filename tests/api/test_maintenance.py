@@ -207,6 +207,47 @@ def test_closing_waits_for_the_accounts_and_keeps_the_number(api: Api) -> None:
     assert kinds[-2:] == ["customer.closed", "customer.status_changed"]
 
 
+def test_a_deceased_customer_is_known_as_such_and_not_opened_again(api: Api) -> None:
+    no = customer(api, accounts=[{"number": "6217000099990002", "kind": "SAVINGS"}])
+    now = clear(api, no)
+    who = {"party_type": "PERSON", "name": now["fields"]["name"]}
+    who |= {"identifiers": [{"kind": "CITIZEN_ID", "number": now["identifiers"][0]["number"]}]}
+    died = WHY | {"deceased_on": "2026-01-31", "evidence": "死亡证明 2026-001"}
+    path = f"/v1/customers/{no}:mark-deceased"
+    is_problem(api.post(path, json=WHY | {"deceased_on": "2026-01-31"}, headers=COUNTER), 422, "ECIF-1001")
+    is_problem(api.post(path, json=died, headers=COUNTER | {"If-Match": '"v9"'}), 412, "ECIF-2003")
+    never = api.post(path, json=died | {"deceased_on": "2999-01-01"}, headers=COUNTER)
+    assert (never.status_code, never.json()["field"], never.json()["rule"]) == (422, "body.deceased_on", "NOT_IN_LIFE")
+    once = {"Idempotency-Key": f"died-{no}"}
+    for _ in "ab":
+        done = api.post(path, json=died, headers=COUNTER | once)
+        assert (done.status_code, done.json()["changed"], done.json()["version"]) == (200, ["status"], 2), done.text
+    assert (clear(api, no)["status"], clear(api, no)["deceased_on"]) == ("DECEASED", "2026-01-31")
+    event = api.get("/v1/events", params={"customer_no": no}).json()["items"][-1]
+    assert event["type"] == "customer.status_changed" and {"deceased_on", "status"} <= set(event["data"]["changed"])
+    found = api.post("/v1/customers:exists", json=who).json()
+    assert (found["result"], found["status"], found["flags"]) == ("EXISTS", "DECEASED", ["DECEASED"])
+    is_problem(api.post("/v1/customers", json=who), 409, "ECIF-3001")
+    stands = api.post(f"/v1/customers/{no}:restrict", json=WHY, headers=COUNTER)
+    assert (stands.status_code, stands.json()["code"], stands.json()["customer_status"]) == (
+        409,
+        "ECIF-4102",
+        "DECEASED",
+    )
+    said = api.get(f"/v1/customers/{no}/history").json()["items"][0]["change"]
+    assert (said["action"], said["evidence"]) == ("MARK_CUSTOMER_DECEASED", "死亡证明 2026-001")
+
+
+def test_a_restricted_customer_is_told_and_lifted(api: Api) -> None:
+    no = customer(api)
+    for act, status, told in (
+        ("restrict", "RESTRICTED", "customer.restricted"), ("reactivate", "ACTIVE", "customer.status_changed"),
+    ):  # fmt: skip
+        assert api.post(f"/v1/customers/{no}:{act}", json=WHY, headers=COUNTER).status_code == 200
+        assert clear(api, no)["status"] == status
+        assert api.get("/v1/events", params={"customer_no": no}).json()["items"][-1]["type"] == told
+
+
 def test_a_merged_number_is_written_to_its_survivor(api: Api) -> None:
     merged, survivor = api.no("merged"), api.no("core:1")
     answer = patch(api, merged, {"occupation": "厨师"})
@@ -219,7 +260,11 @@ def test_a_merged_number_is_written_to_its_survivor(api: Api) -> None:
 
 def test_a_change_needs_its_scope(api: Api) -> None:
     no = customer(api)
-    for path, method in ((f"/v1/customers/{no}", "PATCH"), (f"/v1/customers/{no}:close", "POST")):
+    for path, method in (
+        (f"/v1/customers/{no}", "PATCH"),
+        (f"/v1/customers/{no}:close", "POST"),
+        (f"/v1/customers/{no}:restrict", "POST"),
+    ):
         answer = api.client.request(method, path, json=WHY, headers=token("customers:read") | {"If-Match": '"v1"'})
         assert (answer.status_code, answer.json()["code"]) == (403, "ECIF-5003")
 

@@ -117,6 +117,8 @@ def calls(no: str, merge: int, review: int) -> Iterator[tuple[str, str, Any]]:
         "put_source_record": SAID | {"business_time": "2026-01-02T00:00:00Z"},
         "put_source_records": {"records": [who]},
         "close_customer": WHY,
+        "restrict_customer": WHY,
+        "mark_customer_deceased": WHY | {"deceased_on": "2026-01-01", "evidence": "x"},
         "reactivate_customer": WHY,
         "preview_merge": {"members": [no, "<merged>"]},
         "ask_merge": WHY | {"members": [no, "<merged>"]},

@@ -40,7 +40,7 @@ class Pair:
         self.api, self.n = api, next(_serial)
         self.name, self.phone = f"钱大{chr(0x4E00 + self.n)}", f"1391111{self.n:04d}"
         says = {"name": self.name, "identifiers": identified(self.n)}
-        self.account = {"number": f"6217000000{self.n:06d}", "kind": "SAVINGS"}
+        self.account = {"number": f"6217000000{self.n:06d}", "kind": "SAVINGS", "account_class": "I"}
         self.a = put(api, "core", f"a{self.n}", **says, phones=[self.phone], occupation="医生")
         put(api, "card", f"a{self.n}", **says)
         spouse = {"relation": "SPOUSE", "name": "欧阳燕尾"}
@@ -94,6 +94,23 @@ def clear(api: Api, no: str) -> dict[str, Any]:
 # The life of a number
 
 
+def test_what_a_merge_leaves_to_be_done_is_a_review_of_the_survivor(api: Api, two: Pair) -> None:
+    card = {"number": f"6217000001{two.n:06d}", "kind": "SAVINGS", "account_class": "I"}
+    put(api, "ebank", f"a{two.n}", name=two.name, identifiers=identified(two.n), accounts=[card])
+    warned = row(api.post("/v1/merges:preview", json=two.members).json()["warnings"], rule="BOTH_HOLD_CLASS_I")
+    assert warned["data"]["class_i"] == {"": {two.a: 1, two.b: 1}} and warned["follow_up_zh"] and warned["follow_up_en"]
+    merge, queue = two.merge(), "/v1/merge-reviews"
+    (listed,) = api.get(queue, params={"kind": "FOLLOW_UP", "customer_no": two.b}).json()["items"]
+    assert (listed["customers"], listed["state"]) == ([two.a, two.a], "OPEN")
+    seen = api.get(f"{queue}/{listed['id']}").json()
+    assert (seen["recommended"], seen["pairs"]) == ("FOLLOW_UP", [])
+    assert seen["follow_ups"] == [warned | {"operation": merge}]
+    said = {"json": WHY | {"decision": "DONE"}, "headers": MAKER | {"If-Match": '"v1"'}}
+    assert api.post(f"{queue}/{listed['id']}:decide", **said).json()["outcome"] == "DONE"
+    pair = {"json": WHY | {"decision": "SAME"}, "headers": MAKER | {"If-Match": '"v2"'}}
+    assert is_problem(api.post(f"{queue}/{listed['id']}:decide", **pair), 409, "ECIF-3051")
+
+
 def test_a_preview_shows_who_wins_and_what_moves_and_changes_nothing(api: Api, two: Pair) -> None:
     before = counts(api)
     answer = api.post("/v1/merges:preview", json=two.members)
@@ -112,7 +129,7 @@ def test_a_preview_shows_who_wins_and_what_moves_and_changes_nothing(api: Api, t
     accounts = row(shown["holdings"], kind="accounts")
     assert accounts["after"] == [{"customer_no": two.a, "total": 1}]
     assert accounts["moves"]["items"] == [
-        moved | {"number": "*" * 12 + f"{two.n:04d}", "kind": "SAVINGS", "status": "NORMAL"}
+        moved | {"number": "*" * 12 + f"{two.n:04d}", "kind": "SAVINGS", "account_class": "I", "status": "NORMAL"}
     ]
     assert row(shown["holdings"], kind="relations")["moves"]["items"][0]["name"] == "**燕尾"
     assert two.name not in answer.text and two.phone not in answer.text
@@ -317,7 +334,7 @@ def test_an_account_leaves_a_record_that_stays(api: Api, two: Pair) -> None:
     assert two.account["number"] not in asked.text
     (new,) = api.get(f"/v1/operations/{decide(api, asked)}").json()["outcome"]["created"]
     held = [api.get(f"/v1/customers/{no}/accounts").json()["items"] for no in (two.a, new)]
-    assert [len(accounts) for accounts in held] == [0, 1]
+    assert [[account["account_class"] for account in accounts] for accounts in held] == [[], ["I"]]
 
 
 def test_a_judgement_holds_at_once_where_it_moves_nothing(api: Api, two: Pair) -> None:

@@ -18,7 +18,15 @@ from sqlalchemy import Engine, text
 from ecif.db import run_transaction
 from ecif.domain.golden import golden_record
 from ecif.domain.identifier_kinds import IdentifierKind
-from ecif.domain.records import Identifier, PartyRecord, PartyType, RecordStatus, RelatedParty, RelationType
+from ecif.domain.records import (
+    CustomerStatus,
+    Identifier,
+    PartyRecord,
+    PartyType,
+    RecordStatus,
+    RelatedParty,
+    RelationType,
+)
 from ecif.matching.decision import compare, decide, score
 from ecif.matching.features import dump_features, features_of, load_features
 from ecif.services.context import Context, KeyDigests
@@ -110,8 +118,8 @@ def _stated(draw: st.DrawFn, n: int, size: int) -> dict[str, Any]:
             (
                 {"same_as": one},
                 {"not_same_as": one},
-                {"same_as": one, "customer_status": RecordStatus.CLOSED},
-                {"same_as": one, "customer_status": RecordStatus.ACTIVE},
+                {"same_as": one, "customer_status": draw(st.sampled_from(CustomerStatus)), "customer_status_over": one},
+                {"same_as": one, "customer_status": draw(st.sampled_from(CustomerStatus))},
                 {"former_names": (NAMES[0],)},
             )
         )

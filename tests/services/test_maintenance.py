@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 from clerk import Clerk, customer
 from people import citizen, deliver, parties, record
 from sqlalchemy import Engine
+from stewards import Stewards
 
 from ecif.db import run_transaction
 from ecif.domain.channels import Channel
@@ -18,14 +20,15 @@ from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
     AccountStatus,
+    CustomerStatus,
     Identifier,
     PartyType,
     Phone,
     PhoneKind,
-    RecordStatus,
 )
 from ecif.services import maintenance, source_records
 from ecif.services.context import KeyDigests
+from ecif.services.merges import MergeBlocked
 
 ID_A, ID_B, ID_C = citizen(1), citizen(3, "19910202"), citizen(5, "19920303")
 USCC, NEW_USCC = "91110108717743469K", "914403001922038216"
@@ -242,5 +245,107 @@ def test_the_end_of_a_record_is_later_than_what_it_ends(engine: Engine, digests:
 
 def test_an_open_account_opens_a_closed_customer_again() -> None:
     said = record("core", "1", "张三丰", id=ID_A, accounts=(Account("1", "SAVINGS", AccountStatus.NORMAL),))
-    closed = record("counter", "ecif:1", day=1, same_as=(("core", "1"),), customer_status=RecordStatus.CLOSED)
+    closed = record("counter", "ecif:1", day=1, same_as=(("core", "1"),), customer_status=CustomerStatus.CLOSED)
     assert orjson.loads(golden_record("1", [said, closed]))["status"] == "ACTIVE"
+
+
+DIED = partial(maintenance.mark_deceased, deceased_on=date(2026, 6, 30), evidence="死亡证明 1")
+CLOSE, RESTRICT, REACTIVATE = maintenance.close, maintenance.restrict, maintenance.reactivate
+
+
+@pytest.mark.parametrize(
+    ("acts", "status"),
+    [
+        ([RESTRICT], "RESTRICTED"),
+        ([CLOSE, RESTRICT], "RESTRICTED"),
+        ([CLOSE, RESTRICT, DIED], "DECEASED"),
+        ([RESTRICT, REACTIVATE], "ACTIVE"),
+        ([CLOSE, DIED, REACTIVATE], "ACTIVE"),
+        ([DIED, REACTIVATE, CLOSE], "CLOSED"),
+    ],
+)
+def test_a_status_gets_stricter_until_it_is_lifted(
+    engine: Engine, digests: KeyDigests, clerk: Clerk, acts: list[Any], status: str
+) -> None:
+    """Through whichever channel, one after the other."""
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A))
+    no = customer(engine, "core", "1")
+    for n, act in enumerate(acts):
+        assert clerk.decides(no, act, (Channel.COUNTER, Channel.API)[n % 2]).changed == ["status"]
+        again = clerk.decides(no, act, Channel.COUNTER)
+        assert (again.changed, again.version) == ([], n + 2)
+    assert clerk.golden(no)["status"] == status
+    assert clerk.golden(no).get("deceased_on") == ("2026-06-30" if status == "DECEASED" else None)
+    account = (Account("1", "SAVINGS", AccountStatus.NORMAL),)
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, day=400, accounts=account))
+    assert clerk.golden(no)["status"] == ("ACTIVE" if status == "CLOSED" else status)
+
+
+@pytest.mark.parametrize(("acts", "milder"), [([RESTRICT], CLOSE), ([DIED], CLOSE), ([DIED], RESTRICT)])
+def test_a_strict_status_is_not_lifted_by_a_milder_one(
+    engine: Engine, digests: KeyDigests, clerk: Clerk, acts: list[Any], milder: Any
+) -> None:
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A))
+    no = customer(engine, "core", "1")
+    for act in acts:
+        clerk.decides(no, act)
+    with pytest.raises(maintenance.StatusStands) as stands:
+        clerk.decides(no, milder)
+    assert stands.value.status == clerk.golden(no)["status"] != "ACTIVE"
+
+
+def test_a_day_of_death_is_put_right(engine: Engine, digests: KeyDigests, clerk: Clerk) -> None:
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A))
+    no = customer(engine, "core", "1")
+    clerk.decides(no, DIED)
+    clerk.decides(no, partial(DIED, deceased_on=date(2026, 6, 29)))
+    assert clerk.golden(no)["deceased_on"] == "2026-06-29"
+
+
+@pytest.mark.parametrize(
+    ("died_on", "company", "rule"),
+    [
+        (date(2026, 7, 3), False, "NOT_IN_LIFE"),
+        (date(1989, 12, 31), False, "NOT_IN_LIFE"),
+        (date(2026, 6, 1), True, "NO_PERSON"),
+    ],
+)
+def test_who_cannot_have_died_then(
+    engine: Engine, digests: KeyDigests, clerk: Clerk, died_on: date, company: bool, rule: str
+) -> None:
+    firm = {"id": USCC, "kind": IdentifierKind.USCC, "party_type": PartyType.ORGANIZATION}
+    deliver(
+        engine,
+        digests,
+        record("core", "1", "深圳市华兴科技有限公司" if company else "张三丰", **(firm if company else {"id": ID_A})),
+    )
+    with pytest.raises(maintenance.PatchUnusable) as refused:
+        clerk.decides(customer(engine, "core", "1"), partial(DIED, deceased_on=died_on))
+    assert [(f.field, f.rule) for f in refused.value.faults] == [("deceased_on", rule)]
+
+
+@pytest.mark.parametrize(("act", "rule"), [(RESTRICT, "RESTRICTED"), (DIED, "DECEASED")])
+@pytest.mark.parametrize("survivor", ["core:1", "core:2"])
+def test_a_merge_makes_nobody_look_active(
+    engine: Engine, digests: KeyDigests, clerk: Clerk, act: Any, rule: str, survivor: str
+) -> None:
+    """Not even where the other one was reactivated later. Who lifts the status of both lifts it on the number he saw: an undo
+    gives the other his own back."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A), record("core", "2", "张叁丰"))
+    strict, other = customer(engine, "core", "1"), customer(engine, "core", "2")
+    clerk.decides(strict, act)
+    clerk.decides(other, CLOSE)
+    clerk.decides(other, REACTIVATE)
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.merge("core:1", "core:2")
+    assert [f.rule for f in blocked.value.findings] == [rule]
+    merge = stewards.merge("core:1", "core:2", survivor=survivor, override=[rule])
+    assert clerk.golden(strict)["status"] == clerk.golden(other)["status"] == rule
+    clerk.now += timedelta(days=60)
+    clerk.decides(other, REACTIVATE)
+    assert clerk.golden(strict)["status"] == "ACTIVE"
+    stewards.reverse(merge)
+    assert (clerk.golden(strict)["status"], clerk.golden(other)["status"]) == (
+        "ACTIVE" if survivor == "core:1" else rule, "ACTIVE",
+    )  # fmt: skip

@@ -16,8 +16,9 @@ from stewards import Stewards
 
 from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
-from ecif.domain.records import Account, AccountStatus
-from ecif.services import approvals, customers, merges, reversals, splits
+from ecif.domain.records import Account, AccountClass, AccountStatus, PartyType
+from ecif.matching.features import features_of
+from ecif.services import approvals, customers, merge_findings, merges, reversals, splits
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.four_eyes import MakerIsChecker, must_be_other
@@ -25,6 +26,7 @@ from ecif.services.merges import MergeBlocked, NothingToMerge
 from ecif.services.operations import Status
 from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
+from ecif.services.regrouping import Member, Members
 from ecif.services.splits import OnlyByUndo
 
 ID_A, ID_B, ID_C = citizen(1), citizen(2), citizen(3)
@@ -498,6 +500,85 @@ def test_an_account_that_was_given_away_is_not_given_again(engine: Engine, diges
     stewards.split("core:1", "card:1", accounts=[("core:1", number)])
     with pytest.raises(AccountNotOfCustomer):
         stewards.split("core:1", "loan:1", accounts=[("core:1", number)])
+
+
+def held(what: str, size: int = 1, first: int = 0, *, closed: bool = False) -> tuple[Account, ...]:
+    """Open accounts of a class (I, II, III) or of a kind."""
+    status, of_class = AccountStatus.CLOSED if closed else AccountStatus.NORMAL, what in AccountClass.__members__
+    return tuple(
+        Account(
+            f"62170000{first + n:08d}",
+            "SAVINGS" if of_class else what,
+            status,
+            account_class=AccountClass(what) if of_class else None,
+        )
+        for n in range(size)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "found"),
+    [
+        (held("SAVINGS"), held("SAVINGS"), {}),
+        (held("I"), held("I"), {"BOTH_HOLD_CLASS_I": {"001": 2}}),
+        (held("I"), held("I", closed=True), {}),
+        (held("I", 2), held("II"), {}),
+        (held("II", 3), held("II", 2), {}),
+        (held("II", 3), held("II", 3), {"CLASS_II_MAX": {"001": 6}}),
+        (held("III", 3), held("III", 3), {}),
+        (held("DEBIT_CARD", 2), held("DEBIT_CARD", 2), {}),
+        (held("DEBIT_CARD", 2), held("DEBIT_CARD", 3), {"DEBIT_CARDS_MAX": {"001": 5}}),
+        (held("金卡", 5), held("CARD", 5), {}),
+        (held("I") + held("DEBIT_CARD", 4, 1), held("I") + held("DEBIT_CARD", 1, 1), {
+            "BOTH_HOLD_CLASS_I": {"001": 2}, "DEBIT_CARDS_MAX": {"001": 5},
+        }),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("system", ["core", "card", "loan"])
+def test_how_many_accounts_of_a_class_and_debit_cards_one_may_hold(
+    engine: Engine,
+    digests: KeyDigests,
+    ours: tuple[Account, ...],
+    theirs: tuple[Account, ...],
+    found: dict[str, dict[str, int]],
+    system: str,
+) -> None:
+    """Whichever system keeps them; of credit cards there is no most."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, replace(A1, accounts=ours), replace(B2, system=system, key="7", accounts=theirs))
+    preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", f"{system}:7"]))
+    told = {f.rule: dict(f.data) for f in preview.findings}
+    counted = {"BOTH_HOLD_CLASS_I": "class_i", "CLASS_II_MAX": "class_ii", "DEBIT_CARDS_MAX": "debit_cards"}
+    sums = {
+        rule: {entity: sum(n.values()) if isinstance(n, dict) else n for entity, n in told[rule][name].items()}
+        for rule, name in counted.items()
+        if rule in told
+    }
+    assert sums == found
+
+
+def test_what_one_may_hold_is_counted_bank_by_bank(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, replace(A1, accounts=held("I")), replace(B2, legal_entity="002", accounts=held("I")))
+    preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "loan:2"]))
+    assert [f.rule for f in preview.findings] == ["BOTH_HOLD_ACCOUNTS"]
+
+
+@pytest.mark.parametrize("branch", [True, False])
+def test_a_branch_is_found_among_however_many_records(branch: bool) -> None:
+    head, other = "深圳市华兴科技有限公司", "深圳市华兴科技有限公司广州分公司" if branch else "深圳华兴科技公司"
+    names = [*([head, ""] * 200), other]
+    firms = {
+        n: features_of(record("core", str(n), name, party_type=PartyType.ORGANIZATION)) for n, name in enumerate(names)
+    }
+    ours, theirs = tuple(range(400)), (*range(1, 400, 2), 400)
+    members = Members(
+        {no: Member(no, "ORGANIZATION", "ACTIVE", 1, ids[0], ids) for no, ids in (("a", ours), ("b", theirs))},
+        firms,
+        {},
+    )
+    found = [f.rule for f in merge_findings.blocks(members)]
+    assert found == (["HEAD_AND_BRANCH"] if branch else [])
 
 
 def test_an_undo_leaves_the_survivor_his_number_though_he_had_one_record(engine: Engine, digests: KeyDigests) -> None:

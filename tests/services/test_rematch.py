@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from people import DAY, citizen, deliver, record
+from promises import DERIVED, NAMED
 from sqlalchemy import Engine, text
 from stewards import Stewards
 
@@ -337,3 +338,45 @@ def test_a_rebuild_leaves_them_as_they_are(engine: Engine, digests: KeyDigests, 
     assert len(before) == 2
     stewards.run(rebuild, chunk=1)
     assert asked(engine, "MISFIT", "MOVED") == before
+
+
+# Doubts about whom a placed record leads to
+
+
+def derived(engine: Engine) -> dict[str, set[str]]:
+    with engine.connect() as connection:
+        return {what: set(map(repr, connection.execute(text(NAMED + query)))) for what, query in DERIVED.items()}
+
+
+def test_a_doubt_is_over_when_another_record_bears_the_first_out(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """core:2 turned into loan:9's; then the record that it was tied to did so too."""
+    stewards.split("core:1", "card:1")
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("loan", "9", "李四光", id=ID_B))
+    deliver(engine, digests, STRANGER)
+    assert len(asked(engine, "MISFIT")) == 1
+    deliver(engine, digests, record("core", "1", "李四光", id=ID_B, day=10))
+    assert stewards.no("loan:9") == stewards.no("core:2") == stewards.no("core:1")
+    before = derived(engine)
+    stewards.run(rebuild)
+    assert asked(engine, "MISFIT") == [] and derived(engine) == before
+
+
+@pytest.mark.parametrize("number", [ID_B, ""])
+def test_who_came_by_a_record_that_is_doubted_later_is_asked_about(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, number: str
+) -> None:
+    stewards.split("core:1", "card:1")
+    stewards.merge("core:1", "core:2")
+    told = {"phone": "13911115555", "male": True}
+    deliver(engine, digests, record("core", "1", "李四光", id=ID_B, day=9))
+    deliver(engine, digests, record("core", "2", "李四光", id=ID_B, day=9, **told))
+    deliver(engine, digests, record("loan", "9", "李四光", id=number, born=STRANGER_BORN, **told))
+    assert stewards.no("loan:9") == stewards.no("core:2")
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, day=10))
+    assert stewards.no("loan:9") != stewards.no("core:2") and len(asked(engine, "PAIR")) == 1
+    before = derived(engine)
+    stewards.run(rebuild)
+    assert derived(engine) == before

@@ -40,6 +40,8 @@ def changed(*after: PartyRecord) -> list[str]:
         (True, EventType.SPLIT, ["fields.name"], "ACTIVE", "ACTIVE", EventType.SPLIT),
         (False, None, ["status", "identifiers"], "ACTIVE", "CLOSED", EventType.CLOSED),
         (False, None, ["status", "identifiers"], "CLOSED", "ACTIVE", EventType.KEY_IDENTITY_CHANGED),
+        (False, None, ["status", "identifiers"], "CLOSED", "RESTRICTED", EventType.RESTRICTED),
+        (False, None, ["status"], "RESTRICTED", "DECEASED", EventType.STATUS_CHANGED),
         (False, None, ["fields.birth_date"], "ACTIVE", "ACTIVE", EventType.KEY_IDENTITY_CHANGED),
         (False, None, ["fields.nationality"], "CLOSED", "CLOSED", EventType.KEY_IDENTITY_CHANGED),
         (False, None, ["status"], "CLOSED", "ACTIVE", EventType.STATUS_CHANGED),

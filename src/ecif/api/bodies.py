@@ -27,6 +27,7 @@ from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.phones import normalize_phone
 from ecif.domain.records import (
     Account,
+    AccountClass,
     AccountStatus,
     Address,
     AddressKind,
@@ -102,9 +103,14 @@ class AccountBody(Asked):
     """账户: that it exists, never what is on it."""
 
     number: _text(64)  # type: ignore[valid-type]
-    kind: Word  # type: ignore[valid-type]
+    kind: Word = Field(description="账户种类; 借记卡为 DEBIT_CARD")  # type: ignore[valid-type]
     status: AccountStatus = AccountStatus.NORMAL
     opened_on: Day | None = None
+    account_class: AccountClass | None = Field(None, description="账户类别")
+
+    def made(self) -> Account:
+        """As a record holds it."""
+        return Account(self.number, self.kind, self.status, self.opened_on, self.account_class)
 
 
 def _phone(given: PhoneBody | str) -> Phone:
@@ -247,7 +253,7 @@ class SourceRecordBody(_Facts):
             **self.facts(),
             former_names=tuple(self.former_names),
             related=tuple(map(related, self.related)),
-            accounts=tuple(Account(a.number, a.kind, a.status, a.opened_on) for a in self.accounts),
+            accounts=tuple(account.made() for account in self.accounts),
             legal_entity=self.legal_entity or "",
             branch=self.branch or "",
             opened_on=self.opened_on,
@@ -316,6 +322,13 @@ class StatusBody(Asked):
     """Why."""
 
     reason: _text(500) = Field(description="原因")  # type: ignore[valid-type]
+
+
+class DeceasedBody(StatusBody):
+    """When the customer died, and by what proof."""
+
+    deceased_on: Day = Field(description="死亡日期")
+    evidence: _text(200) = Field(description="死亡证明材料编号")  # type: ignore[valid-type]
 
 
 class NoteBody(Asked):

@@ -55,6 +55,7 @@ HIM, MERGED, COMPANY = "100000000016", "100000000057", "200000000030"
 OPENED, NOBODY = "100000000065", "999999999999"
 
 REASON = {"reason": "客户申请"}
+DEATH = {"reason": "家属申报", "deceased_on": "2024-05-01", "evidence": "死亡证明 2024-001"}
 
 
 def _party(name: str, number: str, **more: Any) -> dict[str, Any]:
@@ -249,6 +250,14 @@ EXAMPLES: dict[str, dict[str, Example]] = {
         "closed": Example(f"POST /v1/customers/{OPENED}:close", body=REASON, headers=COUNTER),
         "an account is open": Example(f"POST /v1/customers/{COMPANY}:close", 409, body=REASON, headers=COUNTER),
         "no such number": Example(f"POST /v1/customers/{NOBODY}:close", 404, body=REASON, headers=COUNTER),
+    },
+    "restrict_customer": {
+        "restricted": Example(f"POST /v1/customers/{OPENED}:restrict", body=REASON, headers=COUNTER),
+        "no such number": Example(f"POST /v1/customers/{NOBODY}:restrict", 404, body=REASON, headers=COUNTER),
+    },
+    "mark_customer_deceased": {
+        "with its proof": Example(f"POST /v1/customers/{OPENED}:mark-deceased", body=DEATH, headers=COUNTER),
+        "no person": Example(f"POST /v1/customers/{COMPANY}:mark-deceased", 422, body=DEATH, headers=COUNTER),
     },
     "reactivate_customer": {
         "open again": Example(f"POST /v1/customers/{OPENED}:reactivate", body=REASON, headers=COUNTER),

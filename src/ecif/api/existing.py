@@ -27,11 +27,17 @@ FAULTS: dict[str, tuple[str, str]] = {
     "SECOND_NUMBER": ("同类号码只能有一个", "a party has one number of this kind"),
     "SHARED": ("号码为过多客户共用, 视为占位", "too many hold it: it stands for nobody"),
     "UNUSABLE": ("为占位、遮盖或不可用的值", "is a placeholder, masked, or cannot be used"),
+    "NO_PERSON": ("客户不是个人", "the customer is no person"),
+    "NOT_IN_LIFE": ("早于出生日期或晚于今日", "is before his birth, or in the future"),
     "UPGRADED_15": ("已由 15 位升为 18 位", "taken as its 18-digit form"),
 }
 """What may be said of a value, in Chinese and English."""
 
-FLAGS = {"ID_EXPIRED": ("证件均已过期", "every dated document has expired")}
+FLAGS = {
+    "ID_EXPIRED": ("证件均已过期", "every dated document has expired"),
+    "RESTRICTED": ("客户已限制处理", "the customer is restricted: nothing new may be begun"),
+    "DECEASED": ("客户已死亡", "the customer is deceased: nothing new may be begun"),
+}
 """What may be said of a customer who exists."""
 
 
@@ -69,8 +75,13 @@ def _customer(seen: Seen, on: date) -> dict[str, Any]:
         "name": _name(seen.document),
         "completeness": {"percent": percent, "missing": [element.value for element in missing]},
         "accounts": dict(sorted(seen.accounts.items())),
-        "flags": ["ID_EXPIRED"] if _expired(seen.document, on) else [],
+        "flags": _flags(seen.document, on),
     }
+
+
+def _flags(document: dict[str, Any], on: date) -> list[str]:
+    told = {"ID_EXPIRED"} if _expired(document, on) else set()
+    return [flag for flag in FLAGS if flag in told | {document["status"]}]
 
 
 def _expired(document: dict[str, Any], on: date) -> bool:

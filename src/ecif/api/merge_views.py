@@ -52,6 +52,8 @@ def finding_view(finding: Finding) -> View:
         "lift": rule.lift.value,
         "message_zh": rule.message_zh,
         "message_en": rule.message_en,
+        "follow_up_zh": rule.follow_up_zh or None,
+        "follow_up_en": rule.follow_up_en or None,
         "data": data,
     }
 

@@ -106,6 +106,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "source records of others would move: decide the reviews with these customers first, or ask for a judgement",
     ),
     "ECIF-4101": ("客户不可销户", "the customer can't be closed"),
+    "ECIF-4102": (
+        "客户状态更严, 须先重新激活",
+        "the customer has a stricter status, which has to be lifted first: reactivate",
+    ),
     "ECIF-5001": ("缺少访问令牌", "a bearer token is missing"),
     "ECIF-5002": ("访问令牌无效或已过期", "the bearer token is not valid, or has expired"),
     "ECIF-5003": ("权限不足", "the token lacks a scope"),

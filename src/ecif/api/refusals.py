@@ -24,6 +24,7 @@ from ecif.services.maintenance import (
     CloseBlocked,
     EvidenceMissing,
     PatchUnusable,
+    StatusStands,
     VersionConflict,
 )
 from ecif.services.merges import MergeBlocked, NothingToMerge, SurvivorNotMember
@@ -62,6 +63,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     SourceKeyTaken: ("ECIF-3008", 409),
     VerdictContradicted: ("ECIF-3009", 409),
     CloseBlocked: ("ECIF-4101", 409),
+    StatusStands: ("ECIF-4102", 409),
     MakerIsChecker: ("ECIF-5005", 403),
     NotMaker: ("ECIF-5007", 403),
     ChannelTooWeak: ("ECIF-5006", 403),
@@ -114,6 +116,7 @@ BLOCKS = {
 
 SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
     CustomerNotFound: lambda e: {"detail": str(e)},
+    StatusStands: lambda e: {"customer_status": e.status},
     OperationDecided: lambda e: {"decided": e.status},
     OperationStale: lambda e: {"changed": list(e.changed)},
     NumberRetired: lambda e: {"retired": e.no, "customer_no": e.into},

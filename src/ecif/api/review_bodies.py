@@ -86,7 +86,9 @@ class FilterBody(_Meant):
 class DecideBody(Asked):
     """What is decided of a review (裁决)."""
 
-    decision: ReviewDecision = Field(description="SAME, RENAME 与 TYPO_FIX 申请合并, 由另一人复核")
+    decision: ReviewDecision = Field(
+        description="SAME, RENAME 与 TYPO_FIX 申请合并, 由另一人复核; DONE 为合并后续事项已办理"
+    )
     reason: Line = Field(description="原因")  # type: ignore[valid-type]
     survivor: Number | None = Field(None, description="合并的存续客户号; 不给则按规则选定")
     evidence: Name | None = Field(None, description="证明材料编号")  # type: ignore[valid-type]

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ecif.api.merge_views import finding_view
 from ecif.api.views import customer_view
+from ecif.domain.merge_policy import Finding
 from ecif.domain.records import RecordName
 from ecif.domain.review_policy import RISKS, Recommended, ReviewKind, holder, recommended
 from ecif.matching.decision import SHARE, WEIGHTS
@@ -51,6 +53,7 @@ def whole_view(review: Review, now: datetime, clear: Collection[str]) -> View:
     pairs = [_pair(pair, review.names) for pair in evidence["pairs"]]
     return review_view(review.row, now) | {
         "recommended": _recommended(review.row, pairs).value,
+        "follow_ups": [_follow_up(item) for item in evidence.get("follow_ups", ())],
         "risks": [_risk(name) for name in evidence.get("risks", ())],
         "pairs": pairs,
         "more_pairs": evidence["more"],
@@ -64,6 +67,8 @@ def whole_view(review: Review, now: datetime, clear: Collection[str]) -> View:
 
 
 def _recommended(row: Any, pairs: Sequence[View]) -> Recommended:
+    if row.kind == ReviewKind.FOLLOW_UP:
+        return Recommended.FOLLOW_UP
     if not pairs or pairs[0]["held"]:
         return Recommended.NEED_INFO
     first = pairs[0]
@@ -110,6 +115,10 @@ def _risk(name: str) -> View:
 def _record(told: Mapping[str, Any], names: Mapping[int, RecordName]) -> View:
     system, key = names[told["record"]]
     return {"system": system, "key": key, "from": told["from"], "to": told["to"]}
+
+
+def _follow_up(item: Mapping[str, Any]) -> View:
+    return finding_view(Finding(item["rule"], item["data"])) | {"operation": item["operation"]}
 
 
 def _bearers(no: str, records: int) -> View:

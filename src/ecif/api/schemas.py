@@ -118,6 +118,8 @@ class GoldenRecord(TypedDict):
     customer_no: No
     party_type: PartyType
     status: str
+    closed_on: NotRequired[Date | None]
+    deceased_on: NotRequired[Date]
     policy_version: str
     legal_entities: list[str]
     branches: list[str]
@@ -177,6 +179,7 @@ class Account(_Part):
     number: str
     kind: str
     status: str
+    account_class: str | None
     opened_on: Date | None
     branch: str
     legal_entity: str
@@ -533,6 +536,8 @@ class MergeFinding(TypedDict):
     lift: str
     message_zh: str
     message_en: str
+    follow_up_zh: Annotated[str | None, Field(description="what has to be done after the merge, if anything")]
+    follow_up_en: str | None
     data: dict[str, Any]
 
 
@@ -710,10 +715,17 @@ ReviewedRecord.__doc__ = (
 )
 
 
+class FollowUp(MergeFinding):
+    """合并后续事项 What a merge left to be done, and which merge."""
+
+    operation: int
+
+
 class WholeMergeReview(MergeReview):
     """审核详情 A review with its evidence."""
 
     recommended: str
+    follow_ups: Annotated[list[FollowUp], Field(description="what merges left to be done")]
     risks: list[ReviewRisk]
     pairs: list[EvidencePair]
     more_pairs: int
@@ -799,6 +811,8 @@ ANSWERS: dict[str, Answers] = {
     "open_new_customer": _once({200: Opened, 201: Opened}),
     "change_customer": _once({200: Changed, 202: Waits, 412: PROBLEM, 428: PROBLEM}),
     "close_customer": _once({200: Changed, 412: PROBLEM}),
+    "restrict_customer": _once({200: Changed, 412: PROBLEM}),
+    "mark_customer_deceased": _once({200: Changed, 412: PROBLEM}),
     "reactivate_customer": _once({200: Changed, 412: PROBLEM}),
     "list_change_requests": {200: ChangeRequestPage},
     "get_change_request": {200: ChangeRequest},

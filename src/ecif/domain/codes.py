@@ -15,7 +15,17 @@ from ecif.domain.existence import WHAT_TO_DO, Existence, Mode
 from ecif.domain.field_groups import FieldGroup, fields_of
 from ecif.domain.identifier_kinds import KINDS, ONE_PER_PARTY, IdentifierKind, NumberSpace
 from ecif.domain.identifiers import USABLE, Validity
-from ecif.domain.records import AccountStatus, AddressKind, Gender, PartyType, PhoneKind, RecordStatus, RelationType
+from ecif.domain.records import (
+    AccountClass,
+    AccountStatus,
+    AddressKind,
+    CustomerStatus,
+    Gender,
+    PartyType,
+    PhoneKind,
+    RecordStatus,
+    RelationType,
+)
 from ecif.domain.survivorship import Rule
 
 Row = Mapping[str, Any]
@@ -34,6 +44,12 @@ NAMES_ZH: Mapping[type[Enum], Mapping[str, str]] = {
         "ACTIVE": "正常",
         "CLOSED": "已关闭",
         "ENDED": "源系统已删除",
+    },
+    CustomerStatus: {
+        "ACTIVE": "正常",
+        "CLOSED": "已销户",
+        "RESTRICTED": "已限制处理",
+        "DECEASED": "已死亡",
     },
     PhoneKind: {
         "MOBILE": "手机",
@@ -57,6 +73,11 @@ NAMES_ZH: Mapping[type[Enum], Mapping[str, str]] = {
         "FROZEN": "冻结",
         "DORMANT": "久悬",
         "CLOSED": "已销户",
+    },
+    AccountClass: {
+        "I": "I 类户",
+        "II": "II 类户",
+        "III": "III 类户",
     },
     NumberSpace: {
         "CITIZEN": "公民身份号码",
@@ -102,6 +123,7 @@ NAMES_ZH: Mapping[type[Enum], Mapping[str, str]] = {
         "KEY_IDENTITY_CHANGED": "关键身份信息变更",
         "STATUS_CHANGED": "客户状态变更",
         "CLOSED": "客户销户",
+        "RESTRICTED": "客户限制处理",
         "MERGED": "客户合并",
         "UNMERGED": "撤销合并",
         "SPLIT": "客户拆分",
@@ -179,8 +201,7 @@ def _days(stage: DocumentStage) -> Row:
 TABLES: Mapping[str, Table] = {
     "party_types": _table(PartyType, lambda p: {"number_begins_with": TYPE_DIGITS[p]}),
     "customer_statuses": (
-        {"code": "ACTIVE", "name_zh": "正常"},
-        {"code": "CLOSED", "name_zh": "已销户"},
+        *_table(CustomerStatus),
         {"code": "MERGED", "name_zh": "已合并"},
     ),
     "genders": _table(Gender),
@@ -192,6 +213,7 @@ TABLES: Mapping[str, Table] = {
     "address_kinds": _table(AddressKind),
     "relation_types": _table(RelationType),
     "account_statuses": _table(AccountStatus),
+    "account_classes": _table(AccountClass),
     "record_statuses": _table(RecordStatus),
     "channels": table(
         Channel, {c.name: info.name_zh for c, info in CHANNELS.items()}, lambda c: {"strong": CHANNELS[c].strong}

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from ecif.domain.identifiers import USABLE
-from ecif.domain.records import RecordStatus
+from ecif.domain.records import CustomerStatus
 
 
 class DocumentStage(IntEnum):
@@ -42,9 +42,9 @@ def stage(valid_to: date, on: date) -> DocumentStage:
 
 
 def dated(golden: Mapping[str, Any]) -> Dated:
-    """The dated documents of a golden record; those of a closed customer or a merged number do not matter."""
+    """The dated documents of a golden record; those of a merged number or of a customer who is not active do not matter."""
     found: dict[str, date] = {}
-    if golden["status"] != RecordStatus.ACTIVE:
+    if golden["status"] != CustomerStatus.ACTIVE:
         return found
     for entry in golden["identifiers"]:
         if entry["valid_to"] and entry["validity"] in USABLE and not entry.get("replaced"):

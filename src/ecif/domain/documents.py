@@ -11,9 +11,11 @@ import orjson
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
+    AccountClass,
     AccountStatus,
     Address,
     AddressKind,
+    CustomerStatus,
     Finding,
     Gender,
     Identifier,
@@ -53,10 +55,10 @@ def load_record(document: str | bytes) -> PartyRecord:
     raw["accounts"] = tuple(map(_account, raw["accounts"]))
     raw["opened_on"] = _date(raw["opened_on"])
     raw["status"] = RecordStatus(raw["status"])
-    raw["customer_status"] = RecordStatus(said) if (said := raw.get("customer_status")) else None
+    raw["customer_status"] = CustomerStatus(said) if (said := raw.get("customer_status")) else None
     raw["customer_status_on"] = _date(raw.get("customer_status_on"))
     raw["said_at"] = tuple((field, datetime.fromisoformat(at)) for field, at in raw.get("said_at", ()))
-    for names in ("same_as", "not_same_as"):
+    for names in ("same_as", "not_same_as", "customer_status_over"):
         raw[names] = tuple((system, key) for system, key in raw.get(names, ()))
     raw["findings"] = tuple(Finding(**f) for f in raw["findings"])
     return PartyRecord(**raw)
@@ -77,4 +79,5 @@ def _related(raw: dict[str, Any]) -> RelatedParty:
 
 
 def _account(raw: dict[str, Any]) -> Account:
-    return Account(raw["number"], raw["kind"], AccountStatus(raw["status"]), _date(raw["opened_on"]))
+    account_class = AccountClass(said) if (said := raw.get("account_class")) else None
+    return Account(raw["number"], raw["kind"], AccountStatus(raw["status"]), _date(raw["opened_on"]), account_class)

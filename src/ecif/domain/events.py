@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from ecif.domain.field_groups import FieldGroup, fields_of
-from ecif.domain.records import PhoneKind, RecordStatus
+from ecif.domain.records import CustomerStatus, PhoneKind
 
 SCHEMA_VERSION = 1
 """Of the published contract of events (``contracts/events``): additive changes keep it."""
@@ -35,12 +35,20 @@ class EventType(StrEnum):
     KEY_IDENTITY_CHANGED = "customer.key_identity_changed"
     STATUS_CHANGED = "customer.status_changed"
     CLOSED = "customer.closed"
+    RESTRICTED = "customer.restricted"
     MERGED = "customer.merged"
     UNMERGED = "customer.unmerged"
     SPLIT = "customer.split"
     DOCUMENT_EXPIRING = "document.expiring"
     DOCUMENT_EXPIRED = "document.expired"
     DOCUMENT_RESTRICTED = "document.restricted"
+
+
+STATUS_EVENTS: Mapping[str, EventType] = {
+    CustomerStatus.CLOSED: EventType.CLOSED,
+    CustomerStatus.RESTRICTED: EventType.RESTRICTED,
+}
+"""Statuses that are told by an event of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +105,8 @@ def event_type(
         return regrouped
     if new:
         return EventType.CREATED
-    if old_status != new_status == RecordStatus.CLOSED:
-        return EventType.CLOSED
+    if old_status != new_status and new_status in STATUS_EVENTS:
+        return STATUS_EVENTS[new_status]
     if any(path.removeprefix("fields.") in KEY_IDENTITY for path in changed):
         return EventType.KEY_IDENTITY_CHANGED
     return EventType.UPDATED if old_status == new_status else EventType.STATUS_CHANGED

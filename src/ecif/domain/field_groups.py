@@ -31,7 +31,7 @@ FIELD_GROUPS: Mapping[str, FieldGroup] = {
     ),
     **dict.fromkeys(
         ("customer_no", "party_type", "status", "version", "policy_version", "aliases", "legal_entities", "branches",
-         "source_records", "opened_on", "open_branch", "closed_on"),
+         "source_records", "opened_on", "open_branch", "closed_on", "deceased_on"),
         _G.DERIVED,
     ),
     **dict.fromkeys(("accounts", "relations", "sources"), _G.SOURCE_OWNED),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from ecif.domain.normal import (
 )
 from ecif.domain.phones import normalize_email
 from ecif.domain.placeholders import is_placeholder_address, is_placeholder_employer, is_placeholder_name
-from ecif.domain.records import AccountStatus, PartyRecord, PartyType, RecordStatus
+from ecif.domain.records import AccountStatus, CustomerStatus, PartyRecord, PartyType, RecordStatus
 from ecif.domain.survivorship import POLICIES, POLICY_VERSION, Candidate, Origin, Rule, survive, union
 
 Entry = tuple[tuple[str, ...], dict[str, Any], Origin]
@@ -81,22 +81,43 @@ def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     """ACTIVE while any system keeps an open relationship, CLOSED when all have ended, unless somebody decided otherwise.
 
     A customer who was closed is open again with an open account, or with a relationship begun after that day. One who was
-    reactivated stays so until all relationships have ended since.
+    reactivated stays so until all relationships have ended since. RESTRICTED and DECEASED stand whatever the sources say.
     """
     kept = _relationships(records) or records
     closed_on = bank_day(max(r.business_time for r in kept))
-    decided = [r for r in records if r.customer_status]
-    decision = max(decided, key=lambda r: (r.when("customer_status"), r.system, r.key), default=None)
+    decision = _decision(records)
     if decision is None:
         active = any(r.status is RecordStatus.ACTIVE for r in kept)
-    elif decision.customer_status is RecordStatus.CLOSED:
+    elif decision.customer_status is CustomerStatus.RESTRICTED:
+        return {"status": decision.customer_status.value, "closed_on": None}
+    elif decision.customer_status is CustomerStatus.DECEASED:
+        died = decision.customer_status_on or bank_day(decision.when("customer_status"))
+        return {"status": decision.customer_status.value, "closed_on": None, "deceased_on": died.isoformat()}
+    elif decision.customer_status is CustomerStatus.CLOSED:
         closed_on = decision.customer_status_on or bank_day(decision.when("customer_status"))
         active = any(_reopens(r, closed_on) for r in kept if r is not decision)
     else:
         at = decision.when("customer_status")
         active = any(r.status is RecordStatus.ACTIVE or r.business_time <= at for r in kept)
-    status = RecordStatus.ACTIVE if active else RecordStatus.CLOSED
+    status = CustomerStatus.ACTIVE if active else CustomerStatus.CLOSED
     return {"status": status.value, "closed_on": None if active else closed_on.isoformat()}
+
+
+def _decision(records: Sequence[PartyRecord]) -> PartyRecord | None:
+    """The record whose decision on the customer holds: the strictest, of equal ones the newest, of those that no later one
+    took the place of. A merge brings decisions together that never knew of each other: none of them lifts another.
+    """
+
+    def order(record: PartyRecord) -> tuple[datetime, str, str]:
+        return record.when("customer_status"), record.system, record.key
+
+    decided = sorted((r for r in records if r.customer_status), key=order)
+    standing = [
+        r
+        for n, r in enumerate(decided)
+        if not any((r.system, r.key) in later.customer_status_over for later in decided[n + 1 :])
+    ]
+    return max(standing, key=lambda r: (r.customer_status.strictness, order(r)), default=None)  # type: ignore[union-attr]
 
 
 def _reopens(record: PartyRecord, closed_on: date) -> bool:

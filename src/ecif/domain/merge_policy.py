@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ecif.domain.records import CustomerStatus
+
 
 class Level(StrEnum):
     """BLOCK keeps a merge from being made; WARN is shown to whoever makes it and whoever approves it."""
@@ -29,13 +31,15 @@ class Lift(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MergeRule:
-    """One row of the table."""
+    """One row of the table. ``follow_up_zh`` and ``follow_up_en`` say what has to be done after such a merge, if anything."""
 
     id: str
     level: Level
     lift: Lift
     message_zh: str
     message_en: str
+    follow_up_zh: str = ""
+    follow_up_en: str = ""
 
 
 MERGE_RULES: Mapping[str, MergeRule] = {
@@ -56,20 +60,38 @@ MERGE_RULES: Mapping[str, MergeRule] = {
             "a clerk said at the opening that they are not the same",
         ),
         MergeRule("CLOSED", Level.BLOCK, Lift.OVERRIDE, "客户已销户", "a customer is closed"),
+        MergeRule("RESTRICTED", Level.BLOCK, Lift.OVERRIDE, "客户已限制处理", "a customer is restricted"),
+        MergeRule("DECEASED", Level.BLOCK, Lift.OVERRIDE, "客户已死亡", "a customer is deceased"),
         MergeRule("BOTH_HOLD_ACCOUNTS", Level.WARN, Lift.NOTHING, "双方均有未销账户", "both hold open accounts"),
         MergeRule(
-            "CARDS_MAX", Level.WARN, Lift.NOTHING, "合并后卡数超过上限 (R26)", "more cards than one customer may hold (R26)"
+            "BOTH_HOLD_CLASS_I", Level.WARN, Lift.NOTHING, "双方在同一法人均有 I 类户 (R25)",
+            "both hold a Class I account at one bank (R25)",
+            "保留一个 I 类户, 其余降级或销户", "keep one Class I account, downgrade or close the others",
+        ),
+        MergeRule(
+            "CLASS_II_MAX", Level.WARN, Lift.NOTHING, "合并后 II 类户超过 5 个 (R25)",
+            "more Class II accounts than one customer may hold (R25)",
+            "将超过上限的 II 类户降级或销户", "downgrade or close the Class II accounts beyond the limit",
+        ),
+        MergeRule(
+            "DEBIT_CARDS_MAX", Level.WARN, Lift.NOTHING, "合并后借记卡超过 4 张 (R26)",
+            "more debit cards than one customer may hold (R26)",
+            "核实超过上限的借记卡, 请客户销卡", "look into the debit cards beyond the limit, have the customer close them",
         ),
         MergeRule("OPEN_REVIEWS", Level.WARN, Lift.NOTHING, "与其他客户有待审核项", "reviews with other customers are open"),
     )
 }  # fmt: skip
 """By rule id, in the order in which they are told."""
 
+STATUS_RULES = tuple(status.value for status in CustomerStatus if status.value in MERGE_RULES)
+"""Statuses of a customer that are rules of their own names."""
+
 OVERRIDABLE = tuple(rule.id for rule in MERGE_RULES.values() if rule.lift is Lift.OVERRIDE)
 """Rules that a steward may take upon himself to set aside."""
 
-CARDS_MAX = 4
-"""Debit cards that one customer may hold (银发〔2019〕85号: 同一客户借记卡原则上不超过 4 张)."""
+MOST: Mapping[str, int] = {"CLASS_II_MAX": 5, "DEBIT_CARDS_MAX": 4}
+"""How many one customer may hold at one bank, by the rule that counts them (银发〔2018〕16号: II 类户原则上不超过 5 个;
+同一客户借记卡原则上不超过 4 张, 社保卡等除外)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,21 @@ class RecordStatus(StrEnum):
     """The source has deleted its record: it is kept, still finds its party, and says nothing where a live record speaks."""
 
 
+class CustomerStatus(StrEnum):
+    """客户状态 of the customer as a whole, from the mildest to the strictest. One whose number was merged has none of his own."""
+
+    ACTIVE = "ACTIVE"
+    CLOSED = "CLOSED"
+    RESTRICTED = "RESTRICTED"
+    """Kept, and used for nothing else (限制处理)."""
+    DECEASED = "DECEASED"
+
+    @property
+    def strictness(self) -> int:
+        """Its place among the others: strict ones are not lifted by milder ones."""
+        return list(CustomerStatus).index(self)
+
+
 class PhoneKind(StrEnum):
     """电话类型."""
 
@@ -71,6 +86,18 @@ class AccountStatus(StrEnum):
     FROZEN = "FROZEN"
     DORMANT = "DORMANT"
     CLOSED = "CLOSED"
+
+
+class AccountClass(StrEnum):
+    """账户类别 of a person's settlement account (银发〔2015〕392号): I does everything, II and III within limits."""
+
+    I = "I"  # noqa: E741
+    II = "II"
+    III = "III"
+
+
+DEBIT_CARD = "DEBIT_CARD"
+"""The kind of account by which every system's contract names a debit card (借记卡), so that it can be told from other cards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +138,7 @@ class Account:
     kind: str
     status: AccountStatus
     opened_on: date | None = None
+    account_class: AccountClass | None = None
 
     @property
     def masked(self) -> bool:
@@ -147,8 +175,9 @@ class PartyRecord:
         same_as: records of whose party this one speaks, because it was written onto a known customer (补录). It says
             nothing but what was changed.
         not_same_as: records of parties that, when it was written, were looked at and found to be others.
-        customer_status: a decision on the customer as a whole (客户销户, 激活), not on a relationship in one system, taken
-            on the bank's day ``customer_status_on``.
+        customer_status: a decision on the customer as a whole (销户, 激活, 限制, 死亡), not on a relationship in one system,
+            which holds from the bank's day ``customer_status_on``; one who is deceased died on that day.
+        customer_status_over: records whose earlier decisions on the customer it takes the place of.
         said_at: the fields that were said at other times than ``business_time``, in a record that is written bit by bit.
     """
 
@@ -177,8 +206,9 @@ class PartyRecord:
     branch: str = ""
     opened_on: date | None = None
     status: RecordStatus = RecordStatus.ACTIVE
-    customer_status: RecordStatus | None = None
+    customer_status: CustomerStatus | None = None
     customer_status_on: date | None = None
+    customer_status_over: tuple[RecordName, ...] = ()
     same_as: tuple[RecordName, ...] = ()
     not_same_as: tuple[RecordName, ...] = ()
     said_at: tuple[tuple[str, datetime], ...] = ()

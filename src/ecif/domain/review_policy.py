@@ -17,6 +17,8 @@ class ReviewKind(StrEnum):
     """A record left one customer for another by itself: is that right?"""
     MISFIT = "MISFIT"
     """A record that a person keeps under a number no longer fits it: is that right?"""
+    FOLLOW_UP = "FOLLOW_UP"
+    """A merge left something to do: is it done?"""
 
 
 class ReviewState(StrEnum):
@@ -39,6 +41,8 @@ class ReviewDecision(StrEnum):
     """The same person, who has changed his name."""
     TYPO_FIX = "TYPO_FIX"
     """The same person, in one system with a typing error."""
+    DONE = "DONE"
+    """What a merge left to do is done."""
     NEED_INFO = "NEED_INFO"
     ESCALATE = "ESCALATE"
 
@@ -52,9 +56,10 @@ STATE_OF: Mapping[ReviewDecision, ReviewState] = {
 }
 """Decisions that leave the review open, in another state."""
 DECISIONS: Mapping[ReviewKind, Collection[ReviewDecision]] = {
-    ReviewKind.PAIR: frozenset(ReviewDecision),
+    ReviewKind.PAIR: frozenset(ReviewDecision) - {D.DONE},
     ReviewKind.MOVED: frozenset({D.SAME, D.NEED_INFO, D.ESCALATE}),
     ReviewKind.MISFIT: frozenset({D.SAME, D.NEED_INFO, D.ESCALATE}),
+    ReviewKind.FOLLOW_UP: frozenset({D.DONE, D.NEED_INFO, D.ESCALATE}),
 }
 """Of a record that is in its right place SAME is said, and no record moves; one that is not is moved by a merge or a split."""
 IN_BULK: Collection[ReviewDecision] = frozenset({D.NOT_SAME, D.NEED_INFO, D.ESCALATE})
@@ -139,6 +144,8 @@ class Recommended(StrEnum):
     """The record is another person's: split it off."""
     KEEP = "KEEP"
     """The record is where it belongs: say SAME."""
+    FOLLOW_UP = "FOLLOW_UP"
+    """Do what the merge left to be done, then say DONE."""
 
 
 RECOMMENDED: Mapping[str, Recommended] = {

@@ -28,6 +28,7 @@ class Account(Base):
     number: Mapped[str] = mapped_column(String(64))
     kind: Mapped[Code]
     status: Mapped[Code]
+    account_class: Mapped[Code | None]
     opened_on: Mapped[date | None] = mapped_column(Date)
     branch: Mapped[Code]
     legal_entity: Mapped[Code]

@@ -14,8 +14,8 @@ class MergeReview(Base):
 
     ``kind`` is PAIR for two customers who may be one, MOVED for records that left one for the other by themselves (both ends
     are the other, if the one was merged into it by that), MISFIT for those that people placed under a number they no longer fit
-    (both ends are that number). ``risk`` and ``opened_at`` give its place in the queue. ``version`` counts its changes. ``rule``
-    is that of the strongest pair, under ``policy_version``.
+    (both ends are that number), FOLLOW_UP for what merges left to be done (likewise). ``risk`` and ``opened_at`` give its place in
+    the queue. ``version`` counts its changes. ``rule`` is that of the strongest pair, under ``policy_version``.
     ``outcome`` of one that is open is what it will be if the merge that was asked for (``operation_id``) is approved.
     """
 

@@ -27,6 +27,8 @@ JUDGED_RULE = "JUDGED"
 """The rule of a record that a steward judged to be one with another of its party; its link is MANUAL."""
 JUDGED_OTHER_RULE = "JUDGED-OTHER"
 """The rule of a pair that a steward judged not to be one."""
+JUDGED_CHANGED_RULE = "JUDGED-CHANGED"
+"""The rule of a pair that would be one, but that a person has to judge, since one of the two was tied as somebody else."""
 RULE_OF_TIER = {rule.tier: rule.id for rule in RULES} | {JUDGED_TIER: JUDGED_RULE}
 TIER_OF_RULE = {rule.id: rule.tier for rule in RULES}
 JUDGED = {
@@ -94,6 +96,7 @@ class Group:
         judged: the pairs of these records that were judged, and how.
         ties: the groups that judgements tie.
         doubted: records that now tell of somebody else than when they were tied, and that nothing else ties to the others.
+        cleared: records that were doubted, as pairs that are stored tell, and are not any more.
         tied: what ties others, from whom these were told apart, to others still.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
     """
@@ -106,6 +109,7 @@ class Group:
     judged: dict[tuple[int, int], str] = field(default_factory=dict)
     ties: Roots = field(default_factory=dict)
     doubted: set[int] = field(default_factory=set)
+    cleared: set[int] = field(default_factory=set)
     tied: dict[tuple[int, int], str] = field(default_factory=dict)
     held: bool = False
 
@@ -281,7 +285,8 @@ def store_pairs(session: Session, assignment: Assignment, work: Mapping[int, Fea
         if decided(lo, hi) and not told:
             continue
         held = decision.outcome is Outcome.AUTO and home.get(lo) != home.get(hi)
-        review = decision.outcome is Outcome.REVIEW and (lo in work or hi in work) and not told
+        anew = lo in work or hi in work or decision.rule == JUDGED_CHANGED_RULE
+        review = decision.outcome is Outcome.REVIEW and anew and not told
         if held or review:
             rows.append(pair_row(lo, hi, JUDGED[Verdict.NOT_SAME] if told else decision, held=held))
     old = [r for r in work if r in group.home]

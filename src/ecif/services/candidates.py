@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,13 +18,14 @@ from ecif.matching.features import Features, load_features
 from ecif.matching.keys import BLOCKS, Key, KeyKind, match_keys
 from ecif.models import SharedValue
 from ecif.services.context import Context
-from ecif.services.lane import TAKEN, lane
+from ecif.services.lane import TAKEN, lane, out_of_turn
 from ecif.services.rows import Reads, insert_rows, query, send
 
 _CLAIM = (
     " SELECT pg_advisory_xact_lock(k) FROM (SELECT DISTINCT k FROM unnest(%(keys)b::bigint[]) k ORDER BY k) s"
     f" WHERE {TAKEN}"
 )
+_CLAIM_FREE = "SELECT bool_and(pg_try_advisory_xact_lock(k)) AS free FROM unnest(%(keys)b::bigint[]) k"
 _BLOCKS = (
     "SELECT q.n, k.record_id, k.kind FROM unnest(%(digests)b::uuid[], %(caps)b::int[]) WITH ORDINALITY q(digest, cap, n)"
     " CROSS JOIN LATERAL (SELECT record_id, kind FROM record_key WHERE digest = q.digest LIMIT q.cap) k"
@@ -38,7 +40,20 @@ OVERFLOW = 1000
 
 def claim(session: Session, digests: Iterable[UUID]) -> None:
     """Locks keys until the end of the transaction, in one order for everybody, so that claims never deadlock."""
-    send(session, lane(session) + _CLAIM, keys=[int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests])
+    send(session, lane(session) + _CLAIM, keys=_numbers(digests))
+
+
+def claim_more(session: Session, digests: Iterable[UUID]) -> None:
+    """The same for keys that turn out to be needed when others are claimed already."""
+    out_of_turn(partial(_claimed, session, _numbers(digests)))
+
+
+def _claimed(session: Session, keys: list[int]) -> bool:
+    return bool(query(session, _CLAIM_FREE, keys=keys)[0].free)
+
+
+def _numbers(digests: Iterable[UUID]) -> list[int]:
+    return [int.from_bytes(d.bytes[:8], "big", signed=True) for d in digests]
 
 
 def load_known(session: Session, ids: Collection[int], known: dict[int, Features], *, keep: bool = False) -> None:

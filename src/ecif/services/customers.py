@@ -51,7 +51,7 @@ _SOURCES = (
     " ORDER BY r.system, r.key LIMIT %(limit)b"
 )
 _ACCOUNTS = (
-    "SELECT r.system, r.key, a.position, a.number, a.kind, a.status, a.opened_on, a.branch, a.legal_entity"
+    "SELECT r.system, r.key, a.position, a.number, a.kind, a.status, a.account_class, a.opened_on, a.branch, a.legal_entity"
     " FROM link l JOIN account a ON a.owner_id = l.record_id JOIN source_record r ON r.id = a.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL"
     " AND (r.system, r.key, a.position) > (%(system)b, %(key)b, %(position)b)"

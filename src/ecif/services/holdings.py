@@ -6,8 +6,8 @@ limits and assessments later. What hangs on a source record moves with it and ha
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from sqlalchemy.orm import Session
 
 from ecif.domain.days import bank_day
-from ecif.domain.merge_policy import CARDS_MAX, Finding
-from ecif.domain.records import RecordName
+from ecif.domain.merge_policy import MOST, Finding
+from ecif.domain.records import DEBIT_CARD, AccountClass, RecordName
 from ecif.services.context import Context
 from ecif.services.rows import query
 
@@ -24,14 +24,15 @@ SHOWN_MAX = 100
 """Items of a kind that are listed for a customer; ``total`` counts all."""
 
 _ACCOUNTS = (
-    "SELECT * FROM (SELECT l.customer_no, l.record_id, r.system, r.key, a.number, a.kind, a.status,"
+    "SELECT * FROM (SELECT l.customer_no, l.record_id, r.system, r.key, a.number, a.kind, a.account_class, a.status,"
     " row_number() OVER (PARTITION BY l.customer_no ORDER BY r.system, r.key, a.position) AS place,"
     " count(*) OVER (PARTITION BY l.customer_no) AS total FROM link l JOIN account a ON a.owner_id = l.record_id"
     " JOIN source_record r ON r.id = a.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
     f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
 )
 _OPENED = (
-    "SELECT DISTINCT l.customer_no, r.system, r.key, a.position, a.number, a.kind, a.status, a.opened_on"
+    "SELECT DISTINCT l.customer_no, r.system, r.key, a.position, a.number, a.kind, a.account_class, a.status,"
+    " a.opened_on"
     " FROM unnest(%(nos)b::text[], %(sinces)b::date[], %(untils)b::date[]) s(no, since, until) JOIN link l"
     " ON l.customer_no = s.no JOIN account a ON a.owner_id = l.record_id AND a.opened_on BETWEEN s.since AND s.until"
     " JOIN source_record r ON r.id = a.record_id ORDER BY a.opened_on, r.system, r.key, a.position LIMIT %(limit)b"
@@ -44,11 +45,15 @@ _RELATIONS = (
     f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
 )
 _COUNTS = (
-    "SELECT l.customer_no, count(*) FILTER (WHERE a.status <> 'CLOSED') AS open,"
-    " count(*) FILTER (WHERE a.status <> 'CLOSED' AND r.system = 'card') AS cards"
-    " FROM link l JOIN account a ON a.owner_id = l.record_id JOIN source_record r ON r.id = a.record_id"
-    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL GROUP BY 1"
+    "SELECT l.customer_no, a.legal_entity, count(*) AS open,"
+    f" count(*) FILTER (WHERE a.account_class = '{AccountClass.I}') AS class_i,"
+    f" count(*) FILTER (WHERE a.account_class = '{AccountClass.II}') AS class_ii,"
+    f" count(*) FILTER (WHERE a.kind = '{DEBIT_CARD}') AS debit_cards"
+    " FROM link l JOIN account a ON a.owner_id = l.record_id"
+    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED' GROUP BY 1, 2 ORDER BY 1, 2"
 )
+_COUNTED = {"CLASS_II_MAX": "class_ii", "DEBIT_CARDS_MAX": "debit_cards"}
+"""What the rules of the most count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +106,16 @@ class Accounts:
 
     def held(self, session: Session, nos: Collection[str]) -> dict[str, Held]:
         """What these customers hold."""
-        return _held(query(session, _ACCOUNTS, nos=list(nos)), ("number", "kind", "status"))
+        return _held(query(session, _ACCOUNTS, nos=list(nos)), ("number", "kind", "account_class", "status"))
 
     def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
-        """Both hold accounts; together they hold more cards than one customer may."""
+        """Both hold open accounts; at one bank both hold one of Class I, or together they hold more than a customer may."""
         rows = query(session, _COUNTS, nos=list(nos))
-        counts = {row.customer_no: row.open for row in rows if row.open}
-        cards = sum(row.cards for row in rows)
-        both = [Finding("BOTH_HOLD_ACCOUNTS", {"open_accounts": counts})] if len(counts) > 1 else []
-        return both + ([Finding("CARDS_MAX", {"cards": cards, "most": CARDS_MAX})] if cards > CARDS_MAX else [])
+        counts: Counter[str] = Counter()
+        for row in rows:
+            counts[row.customer_no] += row.open
+        both = [Finding("BOTH_HOLD_ACCOUNTS", {"open_accounts": dict(counts)})] if len(counts) > 1 else []
+        return [*both, *_class_i(rows), *_beyond(rows)]
 
     def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
         """They go with their records."""
@@ -117,7 +123,29 @@ class Accounts:
     def since(self, session: Session, spans: Sequence[Span], limit: int) -> list[Item]:
         """Those that were opened since; of the first day, all: an account tells no time."""
         rows = query(session, _OPENED, **_times(spans), limit=limit)
-        return _items(rows, ("customer_no", "number", "kind", "status", "opened_on"))
+        return _items(rows, ("customer_no", "number", "kind", "account_class", "status", "opened_on"))
+
+
+def _class_i(rows: Sequence[Any]) -> Iterator[Finding]:
+    """The banks at which several of the customers hold a Class I account."""
+    held: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        if row.class_i:
+            held[row.legal_entity][row.customer_no] = row.class_i
+    both = {entity: counts for entity, counts in held.items() if len(counts) > 1}
+    if both:
+        yield Finding("BOTH_HOLD_CLASS_I", {"class_i": both})
+
+
+def _beyond(rows: Sequence[Any]) -> Iterator[Finding]:
+    """The banks at which the customers together hold more of something than one may."""
+    for rule, counted in _COUNTED.items():
+        held: Counter[str] = Counter()
+        for row in rows:
+            held[row.legal_entity] += getattr(row, counted)
+        beyond = {entity: n for entity, n in held.items() if n > MOST[rule]}
+        if beyond:
+            yield Finding(rule, {counted: beyond, "most": MOST[rule]})
 
 
 class Relations:

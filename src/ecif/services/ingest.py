@@ -22,9 +22,10 @@ from ecif.domain.records import PartyRecord, RecordName
 from ecif.matching.features import Features, dump_features, features_of, load_features
 from ecif.matching.keys import LASTING, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
+from ecif.services import follow_ups
 from ecif.services.accounts import Owners, owners
 from ecif.services.assignment import Assignment
-from ecif.services.candidates import claim
+from ecif.services.candidates import claim, claim_more
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
 from ecif.services.linking import relink
@@ -153,7 +154,7 @@ def ingest(
     faster = [record for name, record in stored.items() if seen.get(name) != record]
     if faster:  # somebody changed these before they were ours
         changed = _old_features(faster)
-        claim(session, _claims(context, changed.values()))
+        claim_more(session, _claims(context, changed.values()))
         old |= changed
     kept = _store(session, context, fresh, stored)
     write_names(session, context, [(i.record_id, features[id(i)]) for i in kept if i.fate is Fate.HISTORY])
@@ -310,6 +311,7 @@ def follow(
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
+    follow_ups.follow(session, context, assignment)
     if ask:
         customers, moved = {*assignment.changed, *assignment.merged}, moves(was, features, assignment)
         result.reviews_opened += refresh_reviews(session, context, customers, assignment.misfits, moved)
@@ -362,13 +364,14 @@ def _insert_keys(session: Session, rows: list[tuple[UUID, int, int]]) -> None:
 def _write_accounts(session: Session, context: Context, records: dict[int, PartyRecord], given: Owners) -> None:
     rows = [
         (record_id, n, given.get((record_id, digest), record_id) if digest else record_id, digest, a.number, a.kind,
-         a.status.value, a.opened_on, r.branch, r.legal_entity)
+         a.status.value, a.account_class and a.account_class.value, a.opened_on, r.branch, r.legal_entity)
         for record_id, r in records.items()
         for n, a in enumerate(r.accounts)
         for digest in [None if a.masked else context.digests.of((KeyKind.ACCOUNT, a.number))]
     ]  # fmt: skip
     columns = (
-        "record_id", "position", "owner_id", "digest", "number", "kind", "status", "opened_on", "branch", "legal_entity",
+        "record_id", "position", "owner_id", "digest", "number", "kind", "status", "account_class", "opened_on", "branch",
+        "legal_entity",
     )  # fmt: skip
     insert_rows(session, Account, columns, rows)
 

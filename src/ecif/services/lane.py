@@ -2,12 +2,20 @@
 
 Which customers a change concerns is only known once some of them are locked, so that two changes may wait for each other;
 the database then gives one up, and it is begun again. Where many meet on few customers, one could be unlucky ten times.
-Whoever locks customers holds the lane together with all others; from the third attempt on, alone.
+Whoever locks customers holds the lane together with all others; from the third attempt on, alone. What is needed late is not
+waited for (:func:`out_of_turn`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import sleep
+from typing import TypeVar
+
+from psycopg.errors import SerializationFailure
 from sqlalchemy.orm import Session
+
+T = TypeVar("T")
 
 ALONE_FROM = 2
 """The attempt, counted from zero, that goes alone."""
@@ -24,3 +32,24 @@ TAKEN = "(SELECT count(*) FROM lane) = 1"
 def lane(session: Session) -> str:
     """Begins a statement that takes the lane, and has to ask for :data:`TAKEN`."""
     return ALONE if session.info.get("attempt", 0) >= ALONE_FROM else SHARED
+
+
+PATIENCE_S = (0.0, 0.01, 0.03, 0.06, 0.1)
+"""How long to wait before each try to get what others hold, out of turn."""
+
+
+def out_of_turn(attempt: Callable[[], T]) -> T:
+    """Takes what should have been taken before something that is held already, so that nobody may wait in line for it.
+
+    Whoever holds it may be waiting for us. The database would find that out after a second; who does not get it soon gives up
+    what he has at once, and is begun again.
+
+    Args:
+        attempt: tries it, and gives nothing if somebody holds it.
+    """
+    for pause in PATIENCE_S:
+        sleep(pause)
+        got = attempt()
+        if got:
+            return got
+    raise SerializationFailure("given up for those who hold what is needed")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, islice, product
 from typing import Any
 
@@ -24,6 +25,7 @@ from ecif.matching.types import Decision, Outcome
 from ecif.services.assignment import (
     HELD,
     JUDGED,
+    JUDGED_CHANGED_RULE,
     Assignment,
     Group,
     PartyRow,
@@ -47,6 +49,7 @@ from ecif.services.candidates import (
 )
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
+from ecif.services.lane import out_of_turn
 from ecif.services.rematch import misfits
 from ecif.services.rows import query
 
@@ -66,6 +69,7 @@ _LOCK = (
     f"{_PARTIES} customer_no IN (SELECT customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[]))"
     " AND NOT customer_no = ANY(%(known)b::text[]) ORDER BY customer_no FOR UPDATE"
 )
+_LOCK_FREE = f"{_LOCK} SKIP LOCKED"
 _LOCK_RETIRED = (
     f"{_PARTIES} anchor_id = ANY(%(ids)b::bigint[]) AND merged_into IS NOT NULL ORDER BY customer_no FOR UPDATE"
 )
@@ -73,13 +77,15 @@ _TIES = " UNION ".join(
     part
     for end in ("record_lo", "record_hi")
     for part in (
-        "SELECT record_lo, record_hi, 'HELD' AS tie, NULL::bytea AS basis_lo, NULL::bytea AS basis_hi"
-        f" FROM doubtful_pair WHERE held AND {end} = ANY(%(ids)b::bigint[])",
+        f"SELECT record_lo, record_hi, CASE WHEN held THEN '{HELD}' ELSE rule END AS tie, NULL::bytea AS basis_lo,"
+        " NULL::bytea AS basis_hi FROM doubtful_pair"
+        f" WHERE (held OR rule = '{JUDGED_CHANGED_RULE}') AND {end} = ANY(%(ids)b::bigint[])",
         "SELECT record_lo, record_hi, verdict, basis_lo, basis_hi"
         f" FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}",
     )
 )
-"""What ties records to others beside their keys: pairs that were held back, and judgements."""
+"""What ties records to others beside their keys: pairs that were held back, and judgements; and pairs that are a person's to
+decide because a tied record was doubted."""
 
 
 def relink(
@@ -107,9 +113,12 @@ def relink(
     if concerned:
         work |= concerned
         search_again(session, context, found, concerned)
-    pairs = found.pairs(work)
-    decisions = _decide(session, context, found, [p for p in pairs if not settled(*p)] if settled else pairs)
-    group = _lock(session, context, found, work, decisions)
+    group = _around(session, context, found, work, settled, held=settled is not None)
+    again = {r: found.features[r] for r in group.cleared - work.keys()}
+    if again:
+        work |= again
+        search_again(session, context, found, again)
+        group = _around(session, context, found, work, settled, held=True)
     clusters = _clusters(session, context, found, work, group)
     assignment = assign(session, group, clusters, found.features, preferred)
     store_links(session, context, assignment, group)
@@ -156,18 +165,42 @@ def _decide(
     return {(lo, hi): decide(features[lo], features[hi], shared) for lo, hi in pairs}
 
 
+def _around(
+    session: Session,
+    context: Context,
+    found: Search,
+    work: Mapping[int, Features],
+    settled: Callable[[int, int], bool] | None,
+    *,
+    held: bool,
+) -> Group:
+    pairs = found.pairs(work)
+    decisions = _decide(session, context, found, [p for p in pairs if not settled(*p)] if settled else pairs)
+    return _lock(session, context, found, work, decisions, held=held)
+
+
 def _lock(
     session: Session,
     context: Context,
     found: Search,
     work: Mapping[int, Features],
     decisions: dict[tuple[int, int], Decision],
+    *,
+    held: bool,
 ) -> Group:
-    """Locks the parties around the records until the group is closed: links, held pairs, and what they reach."""
+    """Locks the parties around the records until the group is closed: links, held pairs, and what they reach.
+
+    Args:
+        held: whether parties are locked already.
+    """
     records = set(work) | {r for _, lo, hi in auto(decisions) for r in (lo, hi)}
     group, unsettled, ties = Group({}, {}, decisions), records, list[Any]()
     while unsettled:
-        locked = query(session, _LOCK, ids=list(unsettled), known=list(group.parties))
+        asked = {"ids": list(unsettled), "known": list(group.parties)}
+        if group.parties or held:
+            locked = out_of_turn(partial(query, session, _LOCK_FREE, **asked))
+        else:
+            locked = query(session, _LOCK, **asked)
         if not locked:
             break
         group.parties.update((row.customer_no, PartyRow(*row)) for row in locked)
@@ -192,21 +225,29 @@ def _lock(
         del decisions[pair]  # whichever of the two is decided again
     group.decisions.update((pair, JUDGED[Verdict.SAME]) for pair, said in group.judged.items() if said == Verdict.SAME)
     group.ties = ties_of(group.judged)
-    group.doubted = _doubted(session, context, found, group, [t for t in ties if t.tie == Verdict.SAME])
+    changed = _changed(found, [t for t in ties if t.tie == Verdict.SAME])
+    if changed:
+        group.doubted = _doubted(session, context, found, group, changed)
+        open_to = {r for t in ties if t.tie == JUDGED_CHANGED_RULE for r in (t.record_lo, t.record_hi)}
+        group.cleared = open_to & changed - group.doubted
     group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
 
 
-def _doubted(session: Session, context: Context, found: Search, group: Group, ties: Iterable[Any]) -> set[int]:
-    """The tied records that tell of somebody else than when they were tied, unless the rules say that they belong anyway."""
+def _changed(found: Search, ties: Iterable[Any]) -> set[int]:
+    """The tied records that tell of somebody else than when they were tied."""
     bases: dict[int, set[bytes]] = defaultdict(set)
     for tie in ties:
         for record, told in ((tie.record_lo, tie.basis_lo), (tie.record_hi, tie.basis_hi)):
             bases[record].add(bytes(told or b""))
+    features = found.features
+    return {r for r, told in bases.items() if r in features and basis(features[r]) not in told}
+
+
+def _doubted(session: Session, context: Context, found: Search, group: Group, changed: Collection[int]) -> set[int]:
+    """Of tied records that changed those of which no rule says that they belong anyway."""
     features, shared = found.features, found.shared
-    changed = [r for r, told in bases.items() if r in features and basis(features[r]) not in told]
-    if changed:
-        shared_values(session, context, match_keys_of(features[r] for r in group.ties if r in features), shared)
+    shared_values(session, context, match_keys_of(features[r] for r in group.ties if r in features), shared)
 
     def belongs(record: int) -> bool:
         others = (m for m, root in group.ties.items() if root == group.ties[record] and m != record and m in features)
@@ -220,7 +261,7 @@ def _asked(group: Group, pair: tuple[int, int], decision: Decision) -> Decision:
     lo, hi = pair
     leads = group.ties.get(lo, lo) != group.ties.get(hi, hi) and not group.doubted.isdisjoint(pair)
     if leads and decision.outcome is Outcome.AUTO and decision.tier > STATED_TIER:
-        return replace(decision, outcome=Outcome.REVIEW, rule="JUDGED-CHANGED", tier=0)
+        return replace(decision, outcome=Outcome.REVIEW, rule=JUDGED_CHANGED_RULE, tier=0)
     return decision
 
 

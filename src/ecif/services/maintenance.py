@@ -1,4 +1,4 @@
-"""Changes customers by calls (客户信息维护): patches, closing, reactivation, and what waits for a second person.
+"""Changes customers by calls (客户信息维护): patches, decisions on their status, and what waits for a second person.
 
 Each channel keeps one record of its own on a customer. A change is a new version of it, taken in as every source record is;
 what the golden record then shows is for survivorship to say.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from ecif.domain.days import TICK
 from ecif.domain.documents import load_record
 from ecif.domain.existence import Fault
 from ecif.domain.patches import LISTS, apply, news, restated, said, touches_identity, unusable, value_in
-from ecif.domain.records import PartyRecord, PartyType, RecordStatus
+from ecif.domain.records import CustomerStatus, PartyRecord, PartyType, RecordName
 from ecif.matching.keys import KeyKind
 from ecif.services.candidates import claim
 from ecif.services.change_requests import RequestStatus, ask, decide, take
@@ -57,6 +57,11 @@ _SHOWN = (
 _OPEN_ACCOUNTS = (
     "SELECT count(*) AS n FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
+)
+_DECIDED = (
+    "SELECT r.system, r.key FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b"
+    " AND l.ended_at IS NULL AND starts_with(r.key, %(own)b) AND r.document::jsonb ->> 'customer_status' IS NOT NULL"
+    " ORDER BY r.system, r.key"
 )
 _OPEN_REVIEWS = (
     "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND (customer_lo = %(no)b OR customer_hi = %(no)b)"
@@ -97,6 +102,14 @@ class CloseBlocked(Exception):
     def __init__(self, blocks: Mapping[str, int]) -> None:
         super().__init__(*blocks)
         self.blocks = blocks
+
+
+class StatusStands(Exception):
+    """The customer has a stricter status than the one that was asked for; ``status`` is lifted by a reactivation alone."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,36 +310,118 @@ def close(session: Session, context: Context, no: str, *, expected: int | None, 
 
     Raises:
         CustomerNotFound, VersionConflict: see :func:`known`.
+        StatusStands: he is restricted or deceased.
         CloseBlocked: an account or a review is open.
     """
     who = known(session, context, no, _channel(context), expected)
-    if who.golden["status"] == RecordStatus.CLOSED:
-        return Changed(no, who.customer_no, who.version)
-    blocks = {
-        "CC01": query(session, _OPEN_ACCOUNTS, no=who.customer_no)[0].n,
-        "CC07": query(session, _OPEN_REVIEWS, no=who.customer_no)[0].n,
-    }
-    if any(blocks.values()):
-        raise CloseBlocked({rule: n for rule, n in blocks.items() if n})
-    record = _decided(context, who, RecordStatus.CLOSED)
-    closed = _write(session, context, who, record, (), action="CLOSE_CUSTOMER", reason=reason)
-    return replace(closed, changed=["status"])
+    if who.golden["status"] == CustomerStatus.ACTIVE:
+        blocks = {
+            "CC01": query(session, _OPEN_ACCOUNTS, no=who.customer_no)[0].n,
+            "CC07": query(session, _OPEN_REVIEWS, no=who.customer_no)[0].n,
+        }
+        if any(blocks.values()):
+            raise CloseBlocked({rule: n for rule, n in blocks.items() if n})
+    return _raise_to(session, context, who, CustomerStatus.CLOSED, "CLOSE_CUSTOMER", reason=reason)
+
+
+def restrict(session: Session, context: Context, no: str, *, expected: int | None, reason: str) -> Changed:
+    """Keeps a customer from all use but being kept (限制处理, 个人信息保护法 art. 47); restricting again changes nothing.
+
+    Raises:
+        CustomerNotFound, VersionConflict: see :func:`known`.
+        StatusStands: he is deceased.
+    """
+    who = known(session, context, no, _channel(context), expected)
+    return _raise_to(session, context, who, CustomerStatus.RESTRICTED, "RESTRICT_CUSTOMER", reason=reason)
+
+
+def mark_deceased(
+    session: Session,
+    context: Context,
+    no: str,
+    *,
+    deceased_on: date,
+    expected: int | None,
+    reason: str,
+    evidence: str,
+) -> Changed:
+    """Says that a customer has died (客户死亡), or puts the day right; the same day again changes nothing.
+
+    Args:
+        evidence: where the proof of his death is kept.
+
+    Raises:
+        CustomerNotFound, VersionConflict: see :func:`known`.
+        PatchUnusable: no person, or a day before his birth or in the future.
+    """
+    who = known(session, context, no, _channel(context), expected)
+    fault = _cannot_die(context, who, deceased_on)
+    if fault:
+        raise PatchUnusable([Fault("deceased_on", fault)])
+    return _raise_to(
+        session, context, who, CustomerStatus.DECEASED, "MARK_CUSTOMER_DECEASED",
+        on=deceased_on, reason=reason, evidence=evidence,
+    )  # fmt: skip
+
+
+def _cannot_die(context: Context, who: Known, on: date) -> str:
+    """What is wrong with a day on which a customer is said to have died."""
+    if who.golden["party_type"] != PartyType.PERSON:
+        return "NO_PERSON"
+    born = value_in(who.golden, "birth_date")
+    return "NOT_IN_LIFE" if on > context.day or (born and on.isoformat() < born) else ""
 
 
 def reactivate(session: Session, context: Context, no: str, *, expected: int | None, reason: str) -> Changed:
-    """Opens a closed customer again, under the same number (重新激活).
+    """Lifts a closing, a restriction or a mark of death, under the same number (重新激活): whoever decided it, on whichever
+    of the numbers that are one now.
 
     Raises:
         CustomerNotFound, VersionConflict: see :func:`known`.
     """
     who = known(session, context, no, _channel(context), expected)
-    if who.golden["status"] == RecordStatus.ACTIVE:
-        return Changed(no, who.customer_no, who.version)
-    record = _decided(context, who, RecordStatus.ACTIVE)
-    active = _write(session, context, who, record, (), action="REACTIVATE_CUSTOMER", reason=reason)
-    return replace(active, changed=["status"])
+    return _decide(session, context, who, CustomerStatus.ACTIVE, "REACTIVATE_CUSTOMER", reason=reason)
 
 
-def _decided(context: Context, who: Known, status: RecordStatus) -> PartyRecord:
-    record = restated(who.record, who.at, ("customer_status",))
-    return replace(record, customer_status=status, customer_status_on=context.day)
+def _raise_to(
+    session: Session, context: Context, who: Known, status: CustomerStatus, action: str, **why: Any
+) -> Changed:
+    """Decides a status that is as strict as the customer's own, or stricter.
+
+    Raises:
+        StatusStands: it is milder.
+    """
+    stands = CustomerStatus(who.golden["status"])
+    if stands.strictness > status.strictness:
+        raise StatusStands(stands)
+    return _decide(session, context, who, status, action, **why)
+
+
+def _decide(
+    session: Session,
+    context: Context,
+    who: Known,
+    status: CustomerStatus,
+    action: str,
+    *,
+    reason: str,
+    evidence: str = "",
+    on: date | None = None,
+) -> Changed:
+    """Writes a decision on the customer's status, in the place of all that stand; the same again changes nothing."""
+    if who.golden["status"] == status and (on is None or who.golden.get("deceased_on") == on.isoformat()):
+        return Changed(who.requested_no, who.customer_no, who.version)
+    record = replace(
+        restated(who.record, who.at, ("customer_status",)),
+        customer_status=status,
+        customer_status_on=on or context.day,
+        customer_status_over=_decided(session, who),
+    )
+    decided = _write(session, context, who, record, (), action=action, reason=reason, evidence=evidence)
+    return replace(decided, changed=["status"])
+
+
+def _decided(session: Session, who: Known) -> tuple[RecordName, ...]:
+    """The other records that hold a decision on the customer's status, of whichever channel and number."""
+    rows = query(session, _DECIDED, no=who.customer_no, own=OWN_KEY)
+    return tuple((r.system, r.key) for r in rows if (r.system, r.key) != (who.record.system, who.record.key))

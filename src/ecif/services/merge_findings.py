@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import combinations, product
 
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
-from ecif.domain.merge_policy import Finding
-from ecif.domain.records import RecordStatus
+from ecif.domain.merge_policy import STATUS_RULES, Finding
 from ecif.matching.clustering import compatible
 from ecif.matching.comparators import COMPARATORS, NOTHING_SHARED
+from ecif.matching.features import Features
 from ecif.matching.types import Field, Level
 from ecif.services import customers
 from ecif.services.holdings import HOLDINGS
 from ecif.services.judgements import Pair
 from ecif.services.regrouping import Member, Members
 from ecif.services.rows import query
-
-COMPARED_MAX = 20
-"""Records of each side whose kinds of organisation are compared."""
 
 _REVIEWS = (
     "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND"
@@ -37,14 +34,15 @@ _OPEN_ACCOUNTS = (
 def findings(session: Session, members: Members) -> list[Finding]:
     """The rules that hold for a merge of these customers, blocks first."""
     nos = list(members.by_no)
-    found = [*_blocks(members)]
+    found = [*blocks(members)]
     for holding in HOLDINGS:
         found += holding.findings(session, nos)
     reviews = query(session, _REVIEWS, nos=nos)[0].n
     return found + ([Finding("OPEN_REVIEWS", {"reviews": reviews})] if reviews else [])
 
 
-def _blocks(members: Members) -> Iterator[Finding]:
+def blocks(members: Members) -> Iterator[Finding]:
+    """The rules on the customers themselves."""
     sides = list(members.by_no.values())
     if len({side.party_type for side in sides}) > 1:
         yield Finding("PARTY_TYPE", {side.customer_no: side.party_type for side in sides})
@@ -59,9 +57,10 @@ def _blocks(members: Members) -> Iterator[Finding]:
     stated = _stated_apart(members)
     if stated:
         yield Finding("STATED_NOT_SAME", {"pairs": stated})
-    closed = [side.customer_no for side in sides if side.status == RecordStatus.CLOSED]
-    if closed:
-        yield Finding("CLOSED", {"customers": closed})
+    for status in STATUS_RULES:
+        those = [side.customer_no for side in sides if side.status == status]
+        if those:
+            yield Finding(status, {"customers": those})
 
 
 def apart(members: Members) -> set[Pair]:
@@ -90,9 +89,15 @@ def _stated_apart(members: Members) -> list[list[str]]:
 
 
 def _head_and_branch(members: Members, one: Member, other: Member) -> bool:
-    pairs = product(one.records[:COMPARED_MAX], other.records[:COMPARED_MAX])
-    kind, features = COMPARATORS[Field.KIND], members.features
-    return any(kind(features[a], features[b], NOTHING_SHARED).level is Level.DIFFERENT for a, b in pairs)
+    kind = COMPARATORS[Field.KIND]
+    pairs = product(_by_company(members, one), _by_company(members, other))
+    return any(kind(a, b, NOTHING_SHARED).level is Level.DIFFERENT for a, b in pairs)
+
+
+def _by_company(members: Members, member: Member) -> Iterable[Features]:
+    """A record for each head office or branch that the customer's records name, which is all that their kind is told by."""
+    features = (members.features[r] for r in member.records)
+    return {f.company.branch: f for f in features if f.company}.values()
 
 
 def survivor_of(session: Session, members: Members) -> str:

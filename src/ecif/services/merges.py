@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import Finding, standing_blocks
 from ecif.domain.records import RecordName
-from ecif.services import operations
+from ecif.services import follow_ups, operations
 from ecif.services.context import Context
 from ecif.services.judgements import pair
 from ecif.services.merge_findings import findings, survivor_of
@@ -105,10 +105,12 @@ def approved_merge(session: Session, context: Context, operation: Operation) -> 
         OperationStale, MergeBlocked, SourceRecordNotFound: it can't be any more.
     """
     members = unchanged(session, operation.seen)
-    _allow(session, members, operation.evidence, operation.override)
+    found = _allow(session, members, operation.evidence, operation.override)
     said = merging(members, operation.customer_no) | _pair(session, operation.request.get("source_records", ()))
     operations.keep_records(session, operation.id, members.home)
-    return carry_out(session, context, members, said, [operation.customer_no], operation)
+    merged = carry_out(session, context, members, said, [operation.customer_no], operation)
+    follow_ups.leave(session, context, operation.id, merged.survivor, found)
+    return merged
 
 
 def _pair(session: Session, names: Sequence[Sequence[str]]) -> Said:
@@ -130,10 +132,13 @@ def _members(session: Session, nos: Sequence[str], survivor: str) -> tuple[list[
     return live, led[survivor] if survivor else ""
 
 
-def _allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> None:
-    blocks = standing_blocks(findings(session, members), evidence=bool(evidence), override=frozenset(override))
+def _allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> list[Finding]:
+    """What is to be said of the merge, if nothing forbids it."""
+    found = findings(session, members)
+    blocks = standing_blocks(found, evidence=bool(evidence), override=frozenset(override))
     if blocks:
         raise MergeBlocked(blocks)
+    return found
 
 
 def _stands(session: Session, nos: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.merge_policy import Finding
 from ecif.domain.records import RecordName
-from ecif.services import customers, operations
+from ecif.services import customers, follow_ups, operations
 from ecif.services.assignment import Assignment
 from ecif.services.context import Context
 from ecif.services.customers import Golden
@@ -97,6 +97,7 @@ def carry_out(
         holding.move(session, context, {name: (left, to) for name, left, to in regrouped.moved})
     if regrouped.resurrected:
         operations.mark_reversed(session, context, regrouped.resurrected)
+        follow_ups.refresh(session, context, {*members.by_no, *regrouped.resurrected})
     return regrouped
 
 

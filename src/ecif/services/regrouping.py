@@ -115,7 +115,7 @@ class Members:
 
 
 def live_numbers(session: Session, nos: Collection[str]) -> dict[str, str]:
-    """Each number with the one it leads to.
+    """Each number with the one it leads to, in the order in which they were asked for.
 
     Raises:
         CustomerNotFound: one was never issued.
@@ -124,7 +124,7 @@ def live_numbers(session: Session, nos: Collection[str]) -> dict[str, str]:
     missing = [no for no in nos if no not in found]
     if missing:
         raise CustomerNotFound(missing[0])
-    return found
+    return {no: found[no] for no in nos}
 
 
 def lock(session: Session, nos: Collection[str]) -> Members:

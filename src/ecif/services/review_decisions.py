@@ -176,7 +176,7 @@ def decide(
     if decision in STATE_OF:
         row = take(session, context, review_id, expected, deciding=True)
         send(session, STATE, ids=[review_id], state=STATE_OF[decision].value)
-    elif kind is ReviewKind.MOVED:
+    elif kind in (ReviewKind.MOVED, ReviewKind.FOLLOW_UP):
         row = take(session, context, review_id, expected, deciding=True)
         send(session, _CLOSE, ids=[review_id], outcome=decision.value, now=context.now)
     elif kind is ReviewKind.MISFIT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from ecif.models import MergeReview, ReviewEntry
 from ecif.services.assignment import JUDGED_OTHER_RULE
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST
+from ecif.services.lane import out_of_turn
 from ecif.services.questions import PAIRS_MAX, Ends, Question, shown_pair
 from ecif.services.rematch import Move, ask_of_moves
 from ecif.services.rows import insert_rows, query, send, update_rows
@@ -35,7 +37,7 @@ _PAIRS = (
     "  row_number() OVER (PARTITION BY lo, hi ORDER BY held DESC, level, record_lo, record_hi) AS place FROM between_two) s"
     f" WHERE place <= {PAIRS_MAX} ORDER BY lo, hi, place"
 )
-_KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) ORDER BY customer_no FOR KEY SHARE"
+_KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) FOR KEY SHARE SKIP LOCKED"
 _STAKES = (
     "WITH held AS (SELECT customer_no, coalesce(away::text, 'all') AS part, count(*) AS accounts,"
     "  count(*) FILTER (WHERE system = 'loan') AS loans FROM (SELECT l.customer_no, r.system,"
@@ -54,8 +56,8 @@ _STAKES = (
 """What is at stake on each side: all that either customer holds; within one, what the others hold, and the records in question."""
 _OPEN = (
     "SELECT id, customer_lo, customer_hi, kind, evidence, state, risk, version, operation_id FROM merge_review"
-    " WHERE closed_at IS NULL AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[]))"
-    " ORDER BY id FOR UPDATE"
+    f" WHERE closed_at IS NULL AND kind <> '{ReviewKind.FOLLOW_UP}'"
+    " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[])) ORDER BY id FOR UPDATE"
 )
 _CLOSE = (
     "UPDATE merge_review SET closed_at = %(now)b, state = 'CLOSED', version = version + 1,"
@@ -101,7 +103,7 @@ def refresh_reviews(
     asks += [question for question in misfits if question.ends[0] in customers]
     asks += ask_of_moves(session, context, _known_moves(current.values()), moved)
     asked = _asked(session, asks)
-    _close(session, context, [row for key, row in current.items() if key not in asked])
+    close_outdated(session, context, [row for key, row in current.items() if key not in asked])
     _rebuild(session, context, [(current[key], now) for key, now in asked.items() if key in current])
     opened = [
         (*key, now.level, now.rule, now.policy_version, now.evidence, now.risk, context.now)
@@ -123,8 +125,12 @@ def _doubts(session: Session, customers: Collection[str]) -> list[Question]:
         others = {no for ends in found for no in ends} - kept
         if not others:
             return [_doubt(ends, rows) for ends, rows in found.items()]
-        send(session, _KEEP, nos=list(others))
+        out_of_turn(partial(_keep, session, others))
         kept |= others
+
+
+def _keep(session: Session, nos: Collection[str]) -> bool:
+    return len(query(session, _KEEP, nos=list(nos))) == len(nos)
 
 
 def _doubt(ends: Ends, rows: Sequence[Any]) -> Question:
@@ -168,7 +174,8 @@ def _weighed(question: Question, stake: Any) -> _Asked:
     return _Asked(first["level"], first["rule"], question.policy_version, risk_class(names), text)
 
 
-def _close(session: Session, context: Context, rows: Sequence[Any]) -> None:
+def close_outdated(session: Session, context: Context, rows: Sequence[Any]) -> None:
+    """Closes reviews that have nothing to ask any more; of one in which the merge was asked for, as it was decided."""
     if not rows:
         return
     operation = context.operation and context.operation[1]

@@ -11,7 +11,16 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecif.domain.identifier_kinds import IdentifierKind
-from ecif.domain.records import AccountStatus, AddressKind, Gender, PartyType, PhoneKind, RecordStatus, RelationType
+from ecif.domain.records import (
+    AccountClass,
+    AccountStatus,
+    AddressKind,
+    Gender,
+    PartyType,
+    PhoneKind,
+    RecordStatus,
+    RelationType,
+)
 from ecif.domain.text import compact
 
 
@@ -107,6 +116,11 @@ class StatusPart(_Part):
     codes: dict[Code, AccountStatus]
 
 
+class ClassPart(_Part):
+    part: int | str
+    codes: dict[Code, AccountClass]
+
+
 class AccountsColumn(_Part):
     """Several accounts in one cell: JSON objects, or text cut by ``items`` and then by ``parts``."""
 
@@ -117,10 +131,13 @@ class AccountsColumn(_Part):
     kind: KindPart
     status: StatusPart
     opened_on: int | str | None = None
+    account_class: ClassPart | None = None
 
     @model_validator(mode="after")
     def _named_as_read(self) -> Self:
-        named = {type(p) for p in (self.number, self.kind.part, self.status.part, self.opened_on) if p is not None}
+        account_class = self.account_class.part if self.account_class else None
+        parts = (self.number, self.kind.part, self.status.part, self.opened_on, account_class)
+        named = {type(part) for part in parts if part is not None}
         if (self.items is None) is not (self.parts is None):
             raise ValueError("items and parts go together")
         if named != {str if self.items is None else int}:

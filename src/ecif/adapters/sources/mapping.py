@@ -14,6 +14,7 @@ from ecif.domain.days import CHINA
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.records import (
     Account,
+    AccountClass,
     AccountStatus,
     Address,
     Finding,
@@ -211,7 +212,15 @@ class Mapper:
         if day and opened is None:
             cells.find("BAD_DATE", columns.column)
         kept = status or AccountStatus.NORMAL
-        return Account(number, kind or columns.kind.default, kept, opened.date() if opened else None)
+        account_class = self._account_class(cells, entry, columns)
+        return Account(number, kind or columns.kind.default, kept, opened.date() if opened else None, account_class)
+
+    def _account_class(self, cells: _Cells, entry: object, columns: AccountsColumn) -> AccountClass | None:
+        code = _member(entry, columns.account_class.part) if columns.account_class else ""
+        found = columns.account_class.codes.get(code) if columns.account_class else None
+        if code and found is None:
+            cells.find("UNKNOWN_CODE", columns.column)
+        return found
 
 
 def _date_form(form: str) -> tuple[str, int]:

@@ -35,17 +35,19 @@ _REQUESTS = {"PENDING": "待复核", "APPROVED": "已通过", "REJECTED": "已�
 _VERDICTS = {"SAME": "同一客户", "NOT_SAME": "非同一客户", "WITHDRAWN": "已撤回"}
 _KINDS = {"MERGE": "合并", "SPLIT": "拆分", "REVERSE": "撤销合并", "JUDGEMENT": "人工裁决"}
 _STATUSES = {"PENDING": "待复核", "DONE": "已完成", "REJECTED": "已拒绝", "WITHDRAWN": "已撤回", "REVERSED": "已撤销"}
-_REVIEW_KINDS = {"PAIR": "疑似同一客户", "MOVED": "源记录自动转移", "MISFIT": "源记录与客户不符"}
+_REVIEW_KINDS = {
+    "PAIR": "疑似同一客户", "MOVED": "源记录自动转移", "MISFIT": "源记录与客户不符", "FOLLOW_UP": "合并后续事项",
+}  # fmt: skip
 _REVIEW_STATES = {
     "OPEN": "待处理", "NEED_INFO": "待补充资料", "ESCALATED": "已上报", "WAITING": "合并待复核", "CLOSED": "已关闭",
 }  # fmt: skip
 _DECISIONS = {
     "SAME": "同一客户", "NOT_SAME": "非同一客户", "RENAME": "同一客户, 已更名", "TYPO_FIX": "同一客户, 录入有误",
-    "NEED_INFO": "补充资料", "ESCALATE": "上报",
+    "DONE": "已办理", "NEED_INFO": "补充资料", "ESCALATE": "上报",
 }  # fmt: skip
 _RECOMMENDED = {
     "MERGE": "建议合并", "NOT_SAME": "建议判为非同一客户", "RENAME": "建议核实更名", "TYPO_FIX": "建议更正录入",
-    "NEED_INFO": "建议补充资料", "SPLIT": "建议拆分", "KEEP": "建议确认现归属",
+    "NEED_INFO": "建议补充资料", "SPLIT": "建议拆分", "KEEP": "建议确认现归属", "FOLLOW_UP": "办理合并后续事项",
 }  # fmt: skip
 _RESULTS = {
     "DECIDED": "已裁决", "CLAIMED": "由他人认领, 未处理", "WAITS": "合并待复核, 未处理", "UNFIT": "不适用, 未处理",
@@ -89,7 +91,15 @@ TABLES: Mapping[str, codes.Table] = {
     "closing_blocks": _told(BLOCKS),
     "change_request_statuses": codes.table(RequestStatus, _REQUESTS),
     "merge_rules": tuple(
-        {"code": r.id, "name_zh": r.message_zh, "name_en": r.message_en, "level": r.level.value, "lift": r.lift.value}
+        {
+            "code": r.id,
+            "name_zh": r.message_zh,
+            "name_en": r.message_en,
+            "level": r.level.value,
+            "lift": r.lift.value,
+            "follow_up_zh": r.follow_up_zh or None,
+            "follow_up_en": r.follow_up_en or None,
+        }
         for r in MERGE_RULES.values()
     ),
     "verdicts": codes.table(Verdict, _VERDICTS),

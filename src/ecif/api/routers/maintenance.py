@@ -1,15 +1,15 @@
-"""Changes of a customer: patches, closing, reactivation, and the requests that wait for a second person."""
+"""Changes of a customer: patches, decisions on his status, and the requests that wait for a second person."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from ecif.api import reading
-from ecif.api.bodies import NoteBody, PatchBody, StatusBody
+from ecif.api.bodies import DeceasedBody, NoteBody, PatchBody, StatusBody
 from ecif.api.calls import EdgeIn, answer
 from ecif.api.etags import etag
 from ecif.api.parameters import NO_QUERY, CustomerNo, RequestsQuery, View
@@ -72,21 +72,38 @@ def change_customer(no: CustomerNo, body: PatchBody, edge: EdgeIn, no_redirect: 
 @router.post("/customers/{no}:close", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def close_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """客户销户 Closes a customer as a whole, unless something is still open; the number stays for ever."""
+    return _decide(maintenance.close, no, body, edge, no_redirect)
 
-    def work(session: Session, context: Context) -> Answer:
-        changed = maintenance.close(session, context, no, expected=edge.expected(), reason=body.reason)
-        return _changed(changed, no_redirect)
 
-    return edge.run(body, work)
+@router.post("/customers/{no}:restrict", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
+def restrict_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
+    """限制处理 Keeps a customer from all use but being kept, until he is reactivated."""
+    return _decide(maintenance.restrict, no, body, edge, no_redirect)
+
+
+@router.post("/customers/{no}:mark-deceased", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
+def mark_customer_deceased(
+    no: CustomerNo, body: DeceasedBody, edge: EdgeIn, no_redirect: NoRedirect = False
+) -> Response:
+    """客户死亡 Says that a customer has died, and when; by a reactivation it is taken back."""
+    return _decide(
+        maintenance.mark_deceased, no, body, edge, no_redirect, deceased_on=body.deceased_on, evidence=body.evidence
+    )
 
 
 @router.post("/customers/{no}:reactivate", dependencies=[Writer, NO_QUERY], responses=PROBLEMS, response_model=None)
 def reactivate_customer(no: CustomerNo, body: StatusBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
-    """重新激活 Opens a closed customer again, under the same number."""
+    """重新激活 Lifts a closing, a restriction or a mark of death, under the same number."""
+    return _decide(maintenance.reactivate, no, body, edge, no_redirect)
+
+
+def _decide(
+    act: Callable[..., Changed], no: str, body: StatusBody, edge: EdgeIn, no_redirect: bool, **said: Any
+) -> Response:
+    """What is decided of a customer's status, answered."""
 
     def work(session: Session, context: Context) -> Answer:
-        changed = maintenance.reactivate(session, context, no, expected=edge.expected(), reason=body.reason)
-        return _changed(changed, no_redirect)
+        return _changed(act(session, context, no, expected=edge.expected(), reason=body.reason, **said), no_redirect)
 
     return edge.run(body, work)
 

@@ -1,0 +1,139 @@
+"""What merges leave to be done: one open review of each survivor, which follows its merges."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from people import citizen, deliver, record, scalar
+from sqlalchemy import Engine, text
+from stewards import Stewards
+
+from ecif.domain.records import Account, AccountClass, AccountStatus
+from ecif.domain.review_policy import ReviewDecision
+from ecif.services import merges, review_decisions
+from ecif.services.context import KeyDigests
+from ecif.services.review_decisions import DecisionUnfit
+
+NAMES = {"core:1": "张三丰", "core:2": "李四光", "core:3": "王五一", "core:4": "赵六七"}
+
+
+def class_one(n: int) -> Account:
+    return Account(f"6217000000{n:06d}", "SAVINGS", AccountStatus.NORMAL, account_class=AccountClass.I)
+
+
+@pytest.fixture
+def stewards(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Four customers with a Class I account each, but for the last, who has none."""
+    people = [
+        record("core", name[-1], said, phone=f"1391111000{n}", accounts=(class_one(n),) if n < 3 else ())
+        for n, (name, said) in enumerate(NAMES.items())
+    ]
+    deliver(engine, digests, *people)
+    return Stewards(engine, digests)
+
+
+def todo(engine: Engine) -> dict[str, list[tuple[int, str]]]:
+    """What is open, by customer: merges and rules."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT customer_lo, customer_hi, evidence FROM merge_review WHERE kind = 'FOLLOW_UP' AND closed_at IS NULL"
+            )
+        ).all()
+    assert all(lo == hi for lo, hi, _ in rows) and len({lo for lo, *_ in rows}) == len(rows)
+    return {lo: [(item["operation"], item["rule"]) for item in json.loads(e)["follow_ups"]] for lo, _, e in rows}
+
+
+def outcomes(engine: Engine) -> list[str | None]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT outcome FROM merge_review WHERE kind = 'FOLLOW_UP' ORDER BY id"))
+        return [row[0] for row in rows]
+
+
+def history(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return [row[0] for row in connection.execute(text("SELECT action FROM review_entry ORDER BY id"))]
+
+
+CLASS_I = "BOTH_HOLD_CLASS_I"
+
+
+def test_a_merge_of_two_class_one_accounts_leaves_something_to_do(engine: Engine, stewards: Stewards) -> None:
+    merge = stewards.merge("core:1", "core:2")
+    no = stewards.no("core:1")
+    assert todo(engine) == {no: [(merge.id, CLASS_I)]}
+    review = scalar(engine, "SELECT id FROM merge_review WHERE kind = 'FOLLOW_UP'")
+    for unfit in (ReviewDecision.SAME, ReviewDecision.NOT_SAME):
+        with pytest.raises(DecisionUnfit):
+            stewards.run(review_decisions.decide, review, unfit, reason="x")
+    assert stewards.run(review_decisions.decide, review, ReviewDecision.NEED_INFO, reason="x").state == "NEED_INFO"
+    done = stewards.run(review_decisions.decide, review, ReviewDecision.DONE, reason="一个已降级")
+    assert (done.state, done.outcome) == ("CLOSED", "DONE")
+    stewards.reverse(merge)
+    assert outcomes(engine) == ["DONE"]
+
+
+def test_a_merge_that_leaves_nothing_opens_nothing(engine: Engine, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:4")
+    assert outcomes(engine) == []
+
+
+def test_a_second_merge_adds_to_what_is_open(engine: Engine, stewards: Stewards) -> None:
+    first = stewards.merge("core:1", "core:2", survivor="core:1")
+    review = scalar(engine, "SELECT id FROM merge_review WHERE kind = 'FOLLOW_UP'")
+    stewards.run(review_decisions.decide, review, ReviewDecision.NEED_INFO, reason="x")
+    second = stewards.merge("core:1", "core:3", survivor="core:1")
+    no = stewards.no("core:1")
+    assert todo(engine) == {no: [(first.id, CLASS_I), (second.id, CLASS_I)]}
+    assert scalar(engine, f"SELECT state || version FROM merge_review WHERE id = {review}") == "OPEN3"
+    stewards.reverse(first)
+    assert todo(engine) == {no: [(second.id, CLASS_I)]}
+    stewards.reverse(second)
+    assert (todo(engine), outcomes(engine)) == ({}, ["OUTDATED"])
+    assert history(engine) == ["NEED_INFO", "REBUILT", "REBUILT", "OUTDATED"]
+
+
+@pytest.mark.parametrize("survivor", ["core:1", "core:4"])
+def test_it_follows_the_survivor_and_comes_back(engine: Engine, stewards: Stewards, survivor: str) -> None:
+    first = stewards.merge("core:1", "core:2", survivor="core:1")
+    a = stewards.no("core:1")
+    later = stewards.merge("core:1", "core:4", survivor=survivor)
+    assert todo(engine) == {stewards.no("core:4"): [(first.id, CLASS_I)]}
+    stewards.reverse(later)
+    assert todo(engine) == {a: [(first.id, CLASS_I)]}
+
+
+def test_two_that_have_something_to_do_have_it_under_one_number(
+    engine: Engine, stewards: Stewards, digests: KeyDigests
+) -> None:
+    deliver(engine, digests, record("core", "5", "孙小圣", phone="13911119999", accounts=(class_one(9),)))
+    one = stewards.merge("core:1", "core:2", survivor="core:1")
+    other = stewards.merge("core:3", "core:5", survivor="core:3")
+    both = stewards.merge("core:1", "core:3", survivor="core:3")
+    assert todo(engine) == {stewards.no("core:3"): [(n.id, CLASS_I) for n in (one, other, both)]}
+    stewards.reverse(both)
+    assert todo(engine) == {stewards.no("core:1"): [(one.id, CLASS_I)], stewards.no("core:3"): [(other.id, CLASS_I)]}
+    stewards.reverse(other)
+    assert todo(engine) == {stewards.no("core:1"): [(one.id, CLASS_I)]}
+
+
+def test_a_merge_in_the_middle_is_undone(engine: Engine, stewards: Stewards) -> None:
+    first = stewards.merge("core:1", "core:2", survivor="core:1")
+    second = stewards.merge("core:1", "core:3", survivor="core:3")
+    stewards.reverse(first)
+    assert todo(engine) == {stewards.no("core:3"): [(second.id, CLASS_I)]}
+
+
+def test_who_joins_by_himself_leaves_it_where_it_is(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    who = {"name": "张三丰", "id": citizen(1)}
+    deliver(engine, digests, record("core", "1", accounts=(class_one(0),), **who, day=1))
+    merge = stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("loan", "8", **who))
+    no = stewards.no("core:1")
+    assert no == stewards.no("loan:8") and todo(engine) == {no: [(merge.id, CLASS_I)]}
+
+
+def test_what_a_preview_says_is_not_left(engine: Engine, stewards: Stewards) -> None:
+    preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "core:2"]))
+    assert CLASS_I in [f.rule for f in preview.findings] and outcomes(engine) == []
