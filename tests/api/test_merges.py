@@ -39,13 +39,14 @@ class Pair:
     def __init__(self, api: Api) -> None:
         self.api, self.n = api, next(_serial)
         self.name, self.phone = f"钱大{chr(0x4E00 + self.n)}", f"1391111{self.n:04d}"
+        self.other = f"钱小{chr(0x4E00 + self.n)}"
         says = {"name": self.name, "identifiers": identified(self.n)}
         self.account = {"number": f"6217000000{self.n:06d}", "kind": "SAVINGS", "account_class": "I"}
         self.a = put(api, "core", f"a{self.n}", **says, phones=[self.phone], occupation="医生")
         put(api, "card", f"a{self.n}", **says)
         spouse = {"relation": "SPOUSE", "name": "欧阳燕尾"}
         self.b = put(
-            api, "loan", f"b{self.n}", name=f"钱小{chr(0x4E00 + self.n)}", phones=[self.phone], accounts=[self.account],
+            api, "loan", f"b{self.n}", name=self.other, phones=[self.phone], accounts=[self.account],
             related=[spouse], occupation="教师", business_time="2026-02-01T00:00:00Z",
         )  # fmt: skip
         assert self.a != self.b
@@ -207,7 +208,7 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     preview = api.post("/v1/merges:preview", json={"members": [two.b, other.b], "survivor": two.b}).json()
     says(preview["members"][0])
     assert preview["survivor"] == two.a
-    again = put(api, "loan", f"b{two.n}", name="钱小", accounts=[two.account], business_time="2026-03-01T00:00:00Z")
+    again = put(api, "loan", f"b{two.n}", name=two.other, accounts=[two.account], business_time="2026-03-01T00:00:00Z")
     assert again == two.a
     found = api.post(
         "/v1/customers:exists", json={"party_type": "PERSON", "name": two.name, "identifiers": identified(two.n)}
@@ -217,7 +218,7 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     assert (last["type"], last["data"]["survivor"]) == ("customer.merged", two.a)
     blocked = api.post(f"/v1/customers/{two.b}:close", json=WHY, headers=MAKER)
     assert is_problem(blocked, 409, "ECIF-4101")["blocks"], "the account is the survivor's"
-    put(api, "loan", f"b{two.n}", name="钱小", business_time="2026-04-01T00:00:00Z")  # which no longer has it
+    put(api, "loan", f"b{two.n}", name=two.other, business_time="2026-04-01T00:00:00Z")  # which no longer has it
     says(api.post(f"/v1/customers/{two.b}:close", json=WHY, headers=MAKER).json())
     assert clear(api, two.b)["status"] == "CLOSED"
     says(api.post(f"/v1/customers/{two.b}:reactivate", json=WHY, headers=MAKER).json())
@@ -255,7 +256,7 @@ def test_a_number_merged_twice_leads_to_the_last_survivor_and_back(api: Api, two
 
 
 def test_an_undo_is_refused_with_the_later_operations_that_stand_in_its_way(api: Api, two: Pair) -> None:
-    merge = two.merge()
+    merge = decide(api, api.post("/v1/merges", json={"members": [two.a, two.b, Pair(api).b]} | WHY, headers=MAKER))
     left = {"source_records": [{"system": "loan", "key": f"b{two.n}"}]} | WHY
     split = decide(api, api.post(f"/v1/customers/{two.a}:split", json=left, headers=MAKER))
     kept = counts(api)

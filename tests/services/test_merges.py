@@ -18,7 +18,7 @@ from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountClass, AccountStatus, PartyType
 from ecif.matching.features import features_of
-from ecif.services import approvals, customers, merge_findings, merges, splits
+from ecif.services import approvals, customers, merge_findings, merges, reversals, splits
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.four_eyes import MakerIsChecker, must_be_other
@@ -138,12 +138,12 @@ def test_a_judgement_that_parts_two_records_is_told_as_a_split(
 def test_an_undo_names_the_later_operations_that_stand_in_its_way(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
-    """The middle of a chain, of whose two numbers one has left since."""
-    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"))
+    """The middle of a chain, of whose numbers one has left since."""
+    deliver(engine, digests, record("loan", "3", "张三风", phone="13911114444"), record("ebank", "4", "张三峰"))
     deliver(engine, digests, record("core", "8", "赵六七"), record("core", "9", "钱七八"))
-    middle = stewards.merge("core:2", "loan:3", survivor="core:2")
+    middle = stewards.merge("core:2", "loan:3", "ebank:4", survivor="core:2")
     last = stewards.merge("core:1", "core:2", survivor="core:1")
-    split = stewards.split("core:1", "core:2")
+    split = stewards.split("core:1", "loan:3")
     stewards.merge("core:8", "core:9")  # other people's
     stewards.run(splits.ask_split, stewards.no("core:1"), [("card", "1")], reason="x")  # nothing has come of it yet
     for look, why in ((reversals.preview_reverse, {}), (reversals.ask_reverse, {"reason": "x"})):

@@ -58,10 +58,9 @@ _OPEN_ACCOUNTS = (
     "SELECT count(*) AS n FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
 )
-_DECIDED = (
-    "SELECT r.system, r.key FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b"
-    " AND l.ended_at IS NULL AND starts_with(r.key, %(own)b) AND r.document::jsonb ->> 'customer_status' IS NOT NULL"
-    " ORDER BY r.system, r.key"
+_OWN = (
+    "SELECT r.system, r.key, r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b"
+    " AND l.ended_at IS NULL AND starts_with(r.key, %(own)b) ORDER BY r.system, r.key"
 )
 _OPEN_REVIEWS = (
     "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND (customer_lo = %(no)b OR customer_hi = %(no)b)"
@@ -423,5 +422,8 @@ def _decide(
 
 def _decided(session: Session, who: Known) -> tuple[RecordName, ...]:
     """The other records that hold a decision on the customer's status, of whichever channel and number."""
-    rows = query(session, _DECIDED, no=who.customer_no, own=OWN_KEY)
-    return tuple((r.system, r.key) for r in rows if (r.system, r.key) != (who.record.system, who.record.key))
+    rows = query(session, _OWN, no=who.customer_no, own=OWN_KEY)
+    ours = who.record.system, who.record.key
+    return tuple(
+        (r.system, r.key) for r in rows if (r.system, r.key) != ours and load_record(r.document).customer_status
+    )

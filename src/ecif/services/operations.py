@@ -38,10 +38,9 @@ OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it 
 """The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
 _REVERSED = (
     "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE kind = 'MERGE' AND status = 'DONE' AND id IN"
-    " (SELECT operation_id FROM operation_customer WHERE customer_no = ANY(%(nos)b::text[])) AND NOT EXISTS"
-    " (SELECT FROM party s, operation_record h JOIN party m USING (customer_no) WHERE s.customer_no = o.customer_no"
-    " AND h.operation_id = o.id AND m.customer_no <> s.customer_no"
-    " AND coalesce(m.merged_into, m.customer_no) = coalesce(s.merged_into, s.customer_no))"
+    " (SELECT operation_id FROM operation_customer WHERE customer_no = ANY(%(nos)b::text[])) AND"
+    " (SELECT count(*) = count(DISTINCT coalesce(merged_into, customer_no)) FROM party WHERE customer_no IN"
+    " (SELECT customer_no FROM operation_record WHERE operation_id = o.id))"
 )
 _RECORDS = "SELECT record_id, customer_no FROM operation_record WHERE operation_id = %(id)b"
 _LIST = (
@@ -243,7 +242,7 @@ def decide(
 
 
 def mark_reversed(session: Session, context: Context, resurrected: Collection[str]) -> None:
-    """Writes down which merges of numbers that live again are no more: no other number leads to where the survivor's does."""
+    """Writes down which merges of numbers that live again are no more: no two of the numbers they joined lead to one."""
     send(session, _REVERSED, nos=list(resurrected), now=context.now)
 
 
