@@ -132,14 +132,13 @@ def print_operations(rows: Iterable[Operation]) -> None:
 def print_reviews(rows: Iterable[Any], now: datetime) -> None:
     """The queue, in its order."""
     number = Column("客户号", min_width=12)  # half a number is none
-    table = Table(
-        "号", "种类", "状态", number, "级别", "规则", "风险", "天", "认领", "结果", title="疑似合并审核 Reviews"
-    )
+    heads = ("号", "种类", "状态", number, "级别", "规则", "风险", "天", "认领/结果")
+    table = Table(*heads, title="疑似合并审核 Reviews", pad_edge=False)
     for row in rows:
         view = review_view(row, now)
         days = str((now - row.opened_at).days)
-        ends, held = " ".join(sorted(set(view["customers"]))), view["claimed_by"] or ""
-        cells = (view["state"], ends, row.level, row.rule, str(row.risk), days, held, row.outcome or "")
+        ends = " ".join(sorted(set(view["customers"])))
+        cells = (view["state"], ends, row.level, row.rule, str(row.risk), days, row.outcome or view["claimed_by"] or "")
         table.add_row(str(row.id), row.kind, *cells)
     out.print(table)
 
@@ -202,8 +201,8 @@ def _print_moves(view: Mapping[str, Any]) -> None:
 
 def _print_since(view: Mapping[str, Any]) -> None:
     """What was done under a merged number since."""
-    for part, those in view.items():
-        out.print(f"合并后 since the merge: {part} {len(those['items']):,}{'+' if those['more'] else ''}")
+    counts = ((part, f"{len(those['items']):,}{'+' if those['more'] else ''}") for part, those in view.items())
+    out.print("合并后 since the merge: " + ", ".join(f"{part} {n}" for part, n in counts), soft_wrap=True)
     for record in view["arrived"]["items"]:
         what = "新记录 new" if record["new"] else f"新版本 {record['versions']} newer versions"
         out.print(

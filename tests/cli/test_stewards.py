@@ -88,7 +88,7 @@ def test_a_merge_is_previewed_asked_for_approved_and_undone(desk: Desk) -> None:
     assert f"{b} → {a}" in desk.does("customer", b)
     assert "ECIF-2013" in desk.does("approve", operation, "--by", "李四", code=1)
     touched = desk.does("undo", operation, "--preview")
-    assert f"resurrected {b}" in touched and "since the merge: arrived 0" in touched
+    assert f"resurrected {b}" in touched and "arrived 0, events 0" in touched
     assert "REVERSE DONE" in desk.approves(desk.does("undo", operation, *WHY))
     assert desk.no("2") == b
     listed = desk.does("operations", "--customer", b)
