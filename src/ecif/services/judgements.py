@@ -6,6 +6,7 @@ The newest word on a pair stands, until a later one. Whoever writes one holds th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -22,14 +23,22 @@ from ecif.services.rows import insert_rows, query
 Pair = tuple[int, int]
 """Two records, the lower one first."""
 
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The last word on a pair; whoever says the same again says it later, under another ``id``."""
+
+    id: int
+    verdict: Verdict
+
+
 NEWEST = (
     "NOT EXISTS (SELECT FROM judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)"
 )
 """That a judgement ``j`` is the last word on its pair."""
 
-_STANDING = " UNION ".join(
-    f"SELECT record_lo, record_hi, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[])"
-    f" AND verdict <> 'WITHDRAWN' AND {NEWEST}"
+_WORDS = " UNION ".join(
+    f"SELECT record_lo, record_hi, id, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}"
     for end in ("record_lo", "record_hi")
 )
 _TIED = (
@@ -95,10 +104,10 @@ def contradicts(judged: Mapping[Pair, str]) -> bool:
     return any(lo in roots and roots[lo] == roots.get(hi) for lo, hi in apart)
 
 
-def standing(session: Session, ids: Collection[int]) -> dict[Pair, Verdict]:
-    """The judgements that stand on pairs of which one of these records is a half."""
-    rows = query(session, _STANDING, ids=list(ids))
-    return {(row.record_lo, row.record_hi): Verdict(row.verdict) for row in rows}
+def last_words(session: Session, ids: Collection[int]) -> dict[Pair, Word]:
+    """The last word, which may be that nothing holds any more, on each pair of which one of these records is a half."""
+    rows = query(session, _WORDS, ids=list(ids))
+    return {(row.record_lo, row.record_hi): Word(row.id, Verdict(row.verdict)) for row in rows}
 
 
 def tied_beyond(session: Session, judged: Mapping[Pair, str], known: Collection[int]) -> dict[Pair, Verdict]:
