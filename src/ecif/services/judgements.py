@@ -5,8 +5,9 @@ The newest word on a pair stands, until a later one. Whoever writes one holds th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -26,10 +27,15 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """The last word on a pair; whoever says the same again says it later, under another ``id``."""
+    """The last word on a pair; whoever says the same again says it later, under another ``id``.
+
+    Attributes:
+        basis: digests of whom the two records told then.
+    """
 
     id: int
     verdict: Verdict
+    basis: tuple[bytes, bytes] = field(repr=False)
 
 
 NEWEST = (
@@ -38,7 +44,8 @@ NEWEST = (
 """That a judgement ``j`` is the last word on its pair."""
 
 _WORDS = " UNION ".join(
-    f"SELECT record_lo, record_hi, id, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}"
+    "SELECT record_lo, record_hi, id, verdict, basis_lo, basis_hi FROM judgement j"
+    f" WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}"
     for end in ("record_lo", "record_hi")
 )
 _TIED = (
@@ -107,7 +114,24 @@ def contradicts(judged: Mapping[Pair, str]) -> bool:
 def last_words(session: Session, ids: Collection[int]) -> dict[Pair, Word]:
     """The last word, which may be that nothing holds any more, on each pair of which one of these records is a half."""
     rows = query(session, _WORDS, ids=list(ids))
-    return {(row.record_lo, row.record_hi): Word(row.id, Verdict(row.verdict)) for row in rows}
+    return {
+        (r.record_lo, r.record_hi): Word(r.id, Verdict(r.verdict), (bytes(r.basis_lo or b""), bytes(r.basis_hi or b"")))
+        for r in rows
+    }
+
+
+def bases(words: Mapping[Pair, Word], features: Mapping[int, Features], renewed: Collection[int]) -> dict[int, bytes]:
+    """Of whom records are said to tell when something is judged of them: a record that is tied already, of whom it told when
+    that was last said; any other, and one that is ``renewed``, of whom it tells now.
+    """
+    now = {record: basis(known) for record, known in features.items()}
+    told: dict[int, list[bytes]] = defaultdict(list)
+    for two, word in sorted(words.items(), key=lambda entry: entry[1].id):
+        if word.verdict is Verdict.SAME:
+            for record, then in zip(two, word.basis, strict=True):
+                told[record].append(then)
+    kept = {record: told[record][-1] for record in now.keys() & told.keys() - set(renewed)}
+    return now | {record: then for record, then in kept.items() if now[record] not in told[record]}
 
 
 def tied_beyond(session: Session, judged: Mapping[Pair, str], known: Collection[int]) -> dict[Pair, Verdict]:
@@ -120,21 +144,21 @@ def write(
     session: Session,
     context: Context,
     said: Mapping[Pair, Verdict],
-    features: Mapping[int, Features],
+    told: Mapping[int, bytes],
     *,
     reason: str,
     person: str,
     operation_id: int | None = None,
 ) -> None:
-    """Writes judgements down, each as the last word on its pair, with whom the records (``features``) tell of now."""
+    """Writes judgements down, each as the last word on its pair, with whom the records tell of (:func:`bases`)."""
     change = context.cause and context.cause.change_id
     rows = [
         (
             lo,
             hi,
             verdict.value,
-            basis(features[lo]),
-            basis(features[hi]),
+            told[lo],
+            told[hi],
             reason,
             person,
             operation_id,

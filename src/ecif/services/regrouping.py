@@ -22,7 +22,7 @@ from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
-from ecif.services.judgements import Pair, Word, last_words, pair, settled, tied_beyond, write
+from ecif.services.judgements import Pair, Word, bases, last_words, pair, settled, tied_beyond, write
 from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
 from ecif.services.maintenance import OWN_KEY
@@ -272,9 +272,16 @@ def apply(
     person: str,
     preferred: Collection[str] = (),
     operation_id: int | None = None,
+    renewed: Collection[int] = (),
 ) -> Assignment:
-    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
-    write(session, context, said, members.features, reason=reason, person=person, operation_id=operation_id)
+    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller.
+
+    Args:
+        renewed: records that are said to be where they belong as they are now; of others that were tied before it is still
+            asked whether they do.
+    """
+    told = bases(members.words, members.features, renewed)
+    write(session, context, said, told, reason=reason, person=person, operation_id=operation_id)
     _forget(session, members, said)
     dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
     return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
