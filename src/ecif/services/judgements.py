@@ -134,9 +134,14 @@ def bases(words: Mapping[Pair, Word], features: Mapping[int, Features], renewed:
     return now | {record: then for record, then in kept.items() if now[record] not in told[record]}
 
 
+def told_apart(judged: Mapping[Pair, str], known: Collection[int]) -> set[int]:
+    """The others from whom our records, which are known, were told apart."""
+    return {r for p, verdict in judged.items() if verdict == Verdict.NOT_SAME for r in p} - set(known)
+
+
 def tied_beyond(session: Session, judged: Mapping[Pair, str], known: Collection[int]) -> dict[Pair, Verdict]:
     """What ties those to others whom our records, which are known, were told apart from: these others are told apart too."""
-    far = {r for p, verdict in judged.items() if verdict == Verdict.NOT_SAME for r in p} - set(known)
+    far = told_apart(judged, known)
     return {(lo, hi): Verdict.SAME for lo, hi in query(session, _TIED, ids=list(far))} if far else {}
 
 
