@@ -303,10 +303,12 @@ def apply(
             return assignment
         send(session, "ROLLBACK TO SAVEPOINT attempted")
         features = dict(features)
-        found = _meeting(session, context, assignment, led, features)
-        if found.keys() <= held.keys():
+        decided = settled(members.judged | said)
+        found = _meeting(session, context, members, assignment, led, features)
+        fresh = {p: verdict for p, verdict in found.items() if p not in held and not decided(*p)}
+        if not fresh:
             break
-        held |= found
+        held |= fresh
     raise LeadsOthers(sorted({no for _, *ends in led for no in ends if no not in members.by_no}))
 
 
@@ -319,22 +321,22 @@ def _ours(members: Members, assignment: Assignment, left: str, to: str) -> bool:
 def _meeting(
     session: Session,
     context: Context,
+    members: Members,
     assignment: Assignment,
     led: Sequence[tuple[str, str, str]],
     features: dict[int, Features],
 ) -> Said:
-    """The pairs by which records that were led to others would be one with these."""
-    load_known(session, [r for to in {to for _, _, to in led} for r in assignment.members[to]], features)
+    """The pairs that the rules would make one between these customers and the others who were led somewhere, and among those."""
+    load_known(session, [r for records in assignment.members.values() for r in records], features)
     came = {name: left for name, left, _ in assignment.moved}
-    found: Said = {}
-    for to in sorted({to for _, _, to in led}):
-        homes: dict[str, list[int]] = defaultdict(list)
-        for record in assignment.members[to]:
-            homes[came.get(features[record].name, to)].append(record)
-        for one, other in combinations(homes.values(), 2):
-            across = joining(session, context, features, one, other)
-            found |= {(lo, hi): Verdict.UNDECIDED for _, lo, hi in across}
-    return found
+    groups: dict[str, list[int]] = defaultdict(list)
+    for no, records in assignment.members.items():
+        for record in records:
+            groups[came.get(features[record].name, no)].append(record)
+    others = {no for _, *ends in led for no in ends} - members.by_no.keys()
+    known = [list(members.features), *(groups[no] for no in sorted(others))]
+    across = (joining(session, context, features, one, other) for one, other in combinations(known, 2))
+    return {(lo, hi): Verdict.UNDECIDED for pairs in across for _, lo, hi in pairs}
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:
