@@ -459,12 +459,20 @@ def test_what_a_person_placed_stays_where_others_join_it(
         (("app", "anna"), ("branch", ""), False),
         (("app", ""), ("app", "bert"), False),
         (("app", ""), ("app", ""), False),
+        (("app", "张三"), ("app", "张三 "), False),
+        (("app", "张三"), ("app", "张\u3000三"), False),
+        (("app", "张三"), ("app", "张三\u200b"), False),
+        (("app", "张三"), ("app", "\u2066张三\ufe0f"), False),
+        (("app", "zhang"), ("app", "ＺＨＡＮＧ"), False),
+        (("app", "张三"), ("app", "\u200b"), False),
+        (("app", "\u3000"), ("app", "李四"), False),
+        (("app", "李四-1"), ("app", "李四-2"), True),
     ],
 )
 def test_who_is_another_person(
     digests: KeyDigests, maker: tuple[str, str], checker: tuple[str, str], other: bool
 ) -> None:
-    """Caller and clerk of each. Who names no clerk may be any of his caller's."""
+    """Caller and clerk of each. Who names no clerk may be any of his caller's; who is spelled otherwise is the same."""
     context = Context(DAY, "test", digests, Call(checker[0], checker[1]))
     with nullcontext() if other else pytest.raises(MakerIsChecker):
         must_be_other(context, Call(*maker).person, maker[0])

@@ -24,7 +24,9 @@ from ecif.services.operations import Kind, Status
 from ecif.services.review_queue import Filter, Place, Sort
 
 Answered = TypeVar("Answered")
-By = Annotated[str, typer.Option("--by", metavar="PERSON", help="经办人或复核人 who asks, or who decides")]
+By = Annotated[
+    str, typer.Option("--by", parser=str.strip, metavar="PERSON", help="经办人或复核人 who asks, or who decides")
+]
 Reason = Annotated[str, typer.Option(help="原因 why")]
 Evidence = Annotated[str, typer.Option(help="证明材料编号 where the proof is kept")]
 Preview = Annotated[bool, typer.Option("--preview", help="只预览 only show what it would do")]
