@@ -5,20 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from people import citizen, deliver, parties, record, scalar
-from sqlalchemy import Engine
+from people import citizen, deliver, golden, parties, record, scalar
+from sqlalchemy import Engine, text
 from stewards import Stewards, name
 
+from ecif.db import run_transaction
 from ecif.domain.channels import Channel
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.judgements import Verdict
-from ecif.services import approvals, check_answers, judgements, judging, merges, operations, reversals
+from ecif.domain.records import Identifier
+from ecif.domain.review_policy import ReviewDecision
+from ecif.services import (
+    approvals,
+    check_answers,
+    judgements,
+    judging,
+    merges,
+    operations,
+    reversals,
+    review_decisions,
+    review_queue,
+)
 from ecif.services.check_answers import Check
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.customers import CustomerNotFound
 from ecif.services.four_eyes import NotMaker
 from ecif.services.merges import MergeBlocked
 from ecif.services.operations import OUTDATED, OperationDecided, Status
+from ecif.services.rebuild import rebuild
 from ecif.services.reversals import NotReversible, ReverseBlocked
+from ecif.services.review_queue import Filter, Place, Sort
 
 KEYS = ("core:1", "core:2", "core:3")
 
@@ -180,3 +196,61 @@ def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Steward
     late = Context(stewards.context().now + check_answers.KEPT * 2, "test", stewards.digests)
     assert stewards.run(lambda s, _: check_answers.forget(s, late, 10)) == 1
     assert scalar(engine, "SELECT count(*) FROM check_answer") == 0
+
+
+# Whom an operation is not about
+
+
+def one_of_two_people(engine: Engine, digests: KeyDigests) -> Stewards:
+    """core:0 and core:6 were told apart by a split; loan:2 fits both, so that it is nobody's and two reviews ask whose."""
+    deliver(engine, digests, *(record("core", str(n), "张三丰", id=citizen(1)) for n in (0, 6)))
+    stewards = Stewards(engine, digests)
+    stewards.split("core:0", "core:0")
+    deliver(engine, digests, record("loan", "2", "张三丰", id=citizen(1)))
+    assert len(parties(engine)) == 3
+    return stewards
+
+
+def test_an_undo_leads_nobody_to_a_third_customer_whom_he_fits_too(engine: Engine, digests: KeyDigests) -> None:
+    stewards = one_of_two_people(engine, digests)
+    before, asked = golden(engine), reviews(engine)
+    stewards.reverse(stewards.merge("core:0", "loan:2"))
+    assert golden(engine) == before and len(parties(engine)) == 3
+    assert reviews(engine) == asked - {frozenset(stewards.nos(("core:0", "loan:2")))}, "of the other it is still asked"
+    run_transaction(engine, lambda session: rebuild(session, stewards.context()))
+    assert golden(engine) == before
+    merge = stewards.merge("core:6", "loan:2")  # as a steward answers in the end
+    deliver(engine, digests, record("ebank", "9", "张三丰", id=citizen(1)))
+    assert merge.outcome and stewards.no("loan:2") == stewards.no("core:6") != stewards.no("ebank:9")
+
+
+def test_what_is_said_of_two_in_the_queue_moves_nobody_to_a_third(engine: Engine, digests: KeyDigests) -> None:
+    stewards = one_of_two_people(engine, digests)
+    before = golden(engine)
+    ends = frozenset(stewards.nos(("core:0", "loan:2")))
+    rows = stewards.run(lambda s, c: review_queue.listing(s, Filter(), Sort.OLDEST, Place(c.now))).reviews
+    (review,) = (row.id for row in rows if {row.customer_lo, row.customer_hi} == ends)
+    stewards.run(review_decisions.decide, review, ReviewDecision.NOT_SAME, reason="x")
+    assert golden(engine) == before
+    assert reviews(engine) == {frozenset(stewards.nos(("core:6", "loan:2")))}
+
+
+def test_a_merge_draws_no_third_customer_in(engine: Engine, digests: KeyDigests) -> None:
+    """Whom two valid numbers kept out of both, and who fits both when evidence makes them one."""
+    number, other = citizen(1), citizen(2)
+    deliver(engine, digests, record("core", "1", "张三丰", id=number), record("core", "2", "张三丰", id=other))
+    stewards = Stewards(engine, digests)
+    both = (Identifier(IdentifierKind.CITIZEN_ID, number), Identifier(IdentifierKind.CITIZEN_ID, other))
+    deliver(engine, digests, record("loan", "3", "张三丰", identifiers=both))
+    before, alone = golden(engine), stewards.no("loan:3")
+    merge = stewards.merge("core:1", "core:2", evidence="号码变更证明")
+    assert merge.outcome and alone not in merge.outcome["retired"] and stewards.no("loan:3") == alone
+    stewards.reverse(merge)
+    assert golden(engine) == before
+
+
+def reviews(engine: Engine) -> set[frozenset[str]]:
+    """The open questions whether two customers are one."""
+    query = "SELECT customer_lo, customer_hi FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'"
+    with engine.connect() as connection:
+        return {frozenset(row) for row in connection.execute(text(query))}

@@ -62,7 +62,7 @@ def judge(
     said = _said(members, list(homes), verdict)
     moves = False
     with taken_back(session):
-        moves = bool(carry_out(session, context, members, said, (), None).moved)
+        moves = bool(carry_out(session, context, members, said, (), None, alone=_alone(verdict)).moved)
     if moves:
         request = {"source_records": sorted([list(one), list(other)]), "verdict": verdict.value}
         no = found[one][1]
@@ -70,7 +70,7 @@ def judge(
             session, context, Kind.JUDGEMENT, no, request, seen(members), reason=reason, evidence=evidence
         )
     context = log_change(session, context, "JUDGE", reason=reason, evidence=evidence)
-    carry_out(session, context, members, said, (), None, reason=reason)
+    carry_out(session, context, members, said, (), None, reason=reason, alone=_alone(verdict))
     return None
 
 
@@ -83,8 +83,14 @@ def approved_judgement(session: Session, context: Context, operation: Operation)
     members = unchanged(session, operation.seen)
     found = located(session, [(system, key) for system, key in operation.request["source_records"]])
     operations.keep_records(session, operation.id, members.home)
-    said = _said(members, [record for record, _ in found.values()], Verdict(operation.request["verdict"]))
-    return carry_out(session, context, members, said, (), operation)
+    verdict = Verdict(operation.request["verdict"])
+    said = _said(members, [record for record, _ in found.values()], verdict)
+    return carry_out(session, context, members, said, (), operation, alone=_alone(verdict))
+
+
+def _alone(verdict: Verdict) -> bool:
+    """Whether it leads nobody else anywhere: where what was said is taken back, the rules decide again, of whomever."""
+    return verdict is not Verdict.WITHDRAWN
 
 
 def _said(members: Members, two: Sequence[int], verdict: Verdict) -> Said:

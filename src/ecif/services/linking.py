@@ -148,13 +148,13 @@ def hold(session: Session, context: Context, records: Mapping[int, Features]) ->
 
 def joining(
     session: Session, context: Context, features: Mapping[int, Features], one: Iterable[int], other: Collection[int]
-) -> set[tuple[int, int]]:
-    """Of the pairs across that the rules would make one, the first of each tier; of the first :data:`ACROSS_MAX`."""
+) -> list[Edge]:
+    """The pairs across that the rules would make one, of the first :data:`ACROSS_MAX`, the strongest of each tier last."""
     shared: dict[str, int] = {}
     shared_values(session, context, match_keys_of(features.values()), shared)
     pairs = ((min(a, b), max(a, b)) for a, b in islice(product(one, other), ACROSS_MAX))
     decided = {(lo, hi): decide(features[lo], features[hi], shared) for lo, hi in pairs}
-    return set({tier: (lo, hi) for tier, lo, hi in reversed(auto(decided))}.values())
+    return auto(decided)[::-1]
 
 
 def _decide(
@@ -211,6 +211,7 @@ def _lock(
         ties = query(session, _TIES, ids=list(group.home))
         group.held = group.held or any(tie.tie == HELD for tie in ties)
         group.judged = {(t.record_lo, t.record_hi): t.tie for t in ties if t.tie in JUDGED}
+        group.undecided = [(t.record_lo, t.record_hi) for t in ties if t.tie == Verdict.UNDECIDED]
         tied = [t for t in ties if t.tie in (HELD, Verdict.SAME)]
         beyond = {r for t in tied for r in (t.record_lo, t.record_hi)} - records
         unsettled = moved | (beyond - group.home.keys())

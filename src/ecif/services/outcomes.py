@@ -80,17 +80,19 @@ def carry_out(
     operation: Operation | None,
     *,
     reason: str = "",
+    alone: bool = True,
 ) -> Regrouped:
     """Carries judgements out, takes along what does not hang on a source record, and marks the merges that are no more.
 
     Args:
         preferred: numbers that stay or live again, before others of the same records; of a merge or split, the survivor.
+        alone: nobody else is led anywhere by it, see :func:`ecif.services.regrouping.apply`.
     """
     person = operation.maker if operation else context.person
     assignment = apply(
         session, context, members, said,
         reason=operation.reason if operation else reason, person=person, preferred=preferred,
-        operation_id=operation.id if operation else None,
+        operation_id=operation.id if operation else None, alone=alone,
     )  # fmt: skip
     regrouped = _regrouped(assignment, next(iter(preferred), next(iter(members.by_no))))
     for holding in HOLDINGS:

@@ -7,6 +7,7 @@ later; what is severed is severed by a NOT_SAME. Undoing a merge says NOT_SAME o
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -30,6 +31,8 @@ from ecif.services.rows import query, send
 
 RECORDS_MAX = 2000
 """Records that one operation may touch."""
+HOLDS_MAX = 4
+"""How often it is tried to keep others out of an operation."""
 
 _LOCK = (
     " SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
@@ -68,6 +71,14 @@ class NumberRetired(Exception):
     def __init__(self, no: str, into: str) -> None:
         super().__init__(no, into)
         self.no, self.into = no, into
+
+
+class LeadsOthers(Exception):
+    """What was said would lead records of other customers somewhere; ``nos`` says whose."""
+
+    def __init__(self, nos: Sequence[str]) -> None:
+        super().__init__(*nos)
+        self.nos = nos
 
 
 class TooManyToMove(Exception):
@@ -209,7 +220,8 @@ def undoing(
             for ours in (True, False)
         )
         said |= severing(members, leave, others)
-        said |= dict.fromkeys(joining(session, context, members.features, leave, others), Verdict.NOT_SAME)
+        across = joining(session, context, members.features, leave, others)
+        said |= dict.fromkeys({tier: (lo, hi) for tier, lo, hi in across}.values(), Verdict.NOT_SAME)
         said |= _tie(leave, leave[0], members.same) if leave else {}
     said |= {pair(a, b): Verdict.NOT_SAME for a, b in combinations(anchors.values(), 2)}
     return _news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
@@ -261,12 +273,63 @@ def apply(
     person: str,
     preferred: Collection[str] = (),
     operation_id: int | None = None,
+    alone: bool = False,
 ) -> Assignment:
-    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
-    write(session, context, said, members.features, reason=reason, person=person, operation_id=operation_id)
-    _forget(session, members, said)
-    dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
-    return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
+    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller.
+
+    Args:
+        alone: nobody else is led anywhere by it. Where the rules would now join one of these customers, or some others, with
+            somebody they were not with, only because of what was said here, the pair is UNDECIDED: a steward is asked.
+
+    Raises:
+        LeadsOthers: they can't be kept out.
+    """
+    held: Said = {}
+    features = members.features
+    for _ in range(HOLDS_MAX):
+        if alone:
+            send(session, "SAVEPOINT attempted")
+        write(session, context, said | held, features, reason=reason, person=person, operation_id=operation_id)
+        _forget(session, members, said)
+        dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
+        assignment = follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
+        led = [move for move in assignment.moved if alone and not _ours(members, assignment, *move[1:])]
+        if not led:
+            return assignment
+        send(session, "ROLLBACK TO SAVEPOINT attempted")
+        features = dict(features)
+        found = _meeting(session, context, assignment, led, features)
+        if found.keys() <= held.keys():
+            break
+        held |= found
+    raise LeadsOthers(sorted({no for _, *ends in led for no in ends if no not in members.by_no}))
+
+
+def _ours(members: Members, assignment: Assignment, left: str, to: str) -> bool:
+    """Whether a record left one of these customers for another of them, or for a number that they bring forth."""
+    party = assignment.parties[to]
+    return left in members.by_no and (to in members.by_no or party.new or party.merged_into in members.by_no)
+
+
+def _meeting(
+    session: Session,
+    context: Context,
+    assignment: Assignment,
+    led: Sequence[tuple[str, str, str]],
+    features: dict[int, Features],
+) -> Said:
+    """The pairs by which records that were led to others would be one with these."""
+    load_known(session, [r for to in {to for _, _, to in led} for r in assignment.members[to]], features)
+    came = {name: left for name, left, _ in assignment.moved}
+    found: Said = {}
+    for to in sorted({to for _, _, to in led}):
+        homes: dict[str, list[int]] = defaultdict(list)
+        for record in assignment.members[to]:
+            homes[came.get(features[record].name, to)].append(record)
+        for one, other in combinations(homes.values(), 2):
+            across = joining(session, context, features, one, other)
+            found |= {(lo, hi): Verdict.UNDECIDED for _, lo, hi in across}
+    return found
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:
