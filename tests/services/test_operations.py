@@ -121,6 +121,22 @@ def test_a_merge_of_three_stands_while_two_of_them_are_one(stewards: Stewards) -
     assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
 
 
+def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests: KeyDigests) -> None:
+    """Its judgement was withdrawn while the rules tied the two as well; then one turned into somebody else."""
+    stewards, phone = Stewards(engine, digests), "13911112222"
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1)), record("core", "2", "张叁丰", phone=phone))
+    two = stewards.nos(KEYS[:2])
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, record("core", "2", "张三丰", id=citizen(1), phone=phone, day=3))
+    assert stewards.judge("core:1", "core:2", Verdict.WITHDRAWN) is None
+    assert listed(stewards, "core:1") == [(merge.id, Status.DONE)]
+    deliver(engine, digests, record("core", "2", "李四光", id=citizen(2), day=9))
+    assert stewards.nos(KEYS[:2]) == two
+    assert listed(stewards, "core:1") == [(merge.id, Status.REVERSED)]
+    with pytest.raises(NotReversible):
+        stewards.reverse(merge)
+
+
 # Judgements that are merges
 
 
