@@ -103,7 +103,7 @@ def carry_out(
 def _regrouped(assignment: Assignment, survivor: str) -> Regrouped:
     parties = assignment.parties
     return Regrouped(
-        survivor,
+        assignment.merged.get(survivor, survivor),
         retired=sorted(no for no in assignment.merged if not parties[no].merged_into),
         resurrected=sorted(assignment.resurrected),
         created=sorted(no for no in assignment.members if parties[no].new),
