@@ -36,6 +36,7 @@ from ecif.services.operations import OUTDATED, OperationDecided, Status
 from ecif.services.rebuild import rebuild
 from ecif.services.reversals import NotReversible, ReverseBlocked
 from ecif.services.review_queue import Filter, Place, Sort
+from ecif.services.splits import OnlyByUndo
 
 KEYS = ("core:1", "core:2", "core:3")
 
@@ -136,6 +137,32 @@ def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests
     assert listed(stewards, "core:1") == [(merge.id, Status.REVERSED)]
     with pytest.raises(NotReversible):
         stewards.reverse(merge)
+
+
+def test_a_number_stays_with_its_own_where_the_record_it_was_issued_for_is_split_off(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    """The other side's records come first in age, and come back to the other side with the undo."""
+    other = (record("core", "2", "张三丰", id=citizen(1)), record("card", "2", "张三丰", id=citizen(1)))
+    deliver(engine, digests, *other)
+    own = {"phone": "13911112222", "male": True}
+    deliver(engine, digests, record("core", "1", "张叁丰", **own), record("loan", "1", "张叁丰", **own))
+    stewards = Stewards(engine, digests)
+    (no,), (retired,) = {*stewards.nos(("core:1", "loan:1"))}, {*stewards.nos(("core:2", "card:2"))}
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    stewards.split("core:1", "core:1")
+    stewards.reverse(merge)
+    assert stewards.nos(("loan:1", "core:2", "card:2")) == [no, retired, retired]
+
+
+def test_whose_only_record_would_be_split_off_a_merge_is_undone_instead(engine: Engine, digests: KeyDigests) -> None:
+    deliver(engine, digests, record("core", "1", "李四光", phone="13911112222"))
+    other = (record("core", "2", "张三丰", id=citizen(1)), record("card", "2", "张三丰", id=citizen(1)))
+    deliver(engine, digests, *other)
+    stewards = Stewards(engine, digests)
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    with pytest.raises(OnlyByUndo):
+        stewards.split("core:1", "core:1")
 
 
 # Judgements that are merges

@@ -52,7 +52,12 @@ _BROUGHT = (
     " AND NOT customer_no = ANY(%(nos)b::text[])"
 )
 _ISSUED = "SELECT customer_no FROM party WHERE anchor_id = ANY(%(ids)b::bigint[]) AND customer_no <> %(no)b"
-_TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
+_TAKEN = (
+    "SELECT anchor_id AS id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[]) UNION"
+    " SELECT r.record_id FROM operation_record r JOIN operation o ON o.id = r.operation_id AND o.kind = 'MERGE'"
+    " AND o.status = 'DONE' WHERE r.record_id = ANY(%(ids)b::bigint[]) AND r.customer_no <> %(no)b"
+)
+"""Records that other numbers were issued for, or that come back to others when a merge is undone."""
 _DOUBTFUL = (
     f"SELECT record_lo, record_hi FROM doubtful_pair WHERE rule <> '{JUDGED_OTHER_RULE}'"
     " AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
@@ -375,7 +380,7 @@ def give_anchor(session: Session, members: Members, no: str, moved: Collection[i
 
 
 def _free(session: Session, members: Members, no: str, moved: Collection[int]) -> list[int]:
-    """Records that stay and for which no number was issued."""
+    """Records that stay, and that no other number stands for, nor would after an undo."""
     stay = [r for r in members.by_no[no].records if r not in moved]
-    taken = {row.anchor_id for row in query(session, _TAKEN, ids=stay)}
+    taken = {row.id for row in query(session, _TAKEN, ids=stay, no=no)}
     return [r for r in stay if r not in taken]
