@@ -553,7 +553,8 @@ def test_how_many_accounts_of_a_class_and_debit_cards_one_may_hold(
 ) -> None:
     """Whichever system keeps them; of credit cards there is no most."""
     stewards = Stewards(engine, digests)
-    deliver(engine, digests, replace(A1, accounts=ours), replace(B2, system=system, key="7", accounts=theirs))
+    others = tuple(replace(account, number=f"{account.number}1") for account in theirs)
+    deliver(engine, digests, replace(A1, accounts=ours), replace(B2, system=system, key="7", accounts=others))
     preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", f"{system}:7"]))
     told = {f.rule: dict(f.data) for f in preview.findings}
     counted = {"BOTH_HOLD_CLASS_I": "class_i", "CLASS_II_MAX": "class_ii", "DEBIT_CARDS_MAX": "debit_cards"}
@@ -565,9 +566,32 @@ def test_how_many_accounts_of_a_class_and_debit_cards_one_may_hold(
     assert sums == found
 
 
+@pytest.mark.parametrize(
+    ("sides", "found"),
+    [
+        ((held("I"), held("I")), []),
+        ((held("II", 5), held("II", 5)), []),
+        ((held("DEBIT_CARD", 4), held("DEBIT_CARD", 3)), []),
+        ((held("I"), held("I", 2)), []),
+        ((held("I"), held("I"), held("I", 1, 9)), ["BOTH_HOLD_ACCOUNTS", "BOTH_HOLD_CLASS_I"]),
+        ((held("II", 4), held("II", 4, 2)), ["BOTH_HOLD_ACCOUNTS", "CLASS_II_MAX"]),
+        ((held("I"), (replace(held("I")[0], number="6217****0001"),)), ["BOTH_HOLD_ACCOUNTS", "BOTH_HOLD_CLASS_I"]),
+    ],
+)  # fmt: skip
+def test_an_account_that_several_records_name_is_one(
+    engine: Engine, digests: KeyDigests, sides: tuple[tuple[Account, ...], ...], found: list[str]
+) -> None:
+    """Of what customers have in common none holds more by a merge; a hidden number may be any."""
+    people = zip((A1, B2, record("card", "7", "王五一")), sides, strict=False)
+    deliver(engine, digests, *(replace(person, accounts=accounts) for person, accounts in people))
+    stewards = Stewards(engine, digests)
+    preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "loan:2", "card:7"][: len(sides)]))
+    assert [f.rule for f in preview.findings] == found
+
+
 def test_what_one_may_hold_is_counted_bank_by_bank(engine: Engine, digests: KeyDigests) -> None:
     stewards = Stewards(engine, digests)
-    deliver(engine, digests, replace(A1, accounts=held("I")), replace(B2, legal_entity="002", accounts=held("I")))
+    deliver(engine, digests, replace(A1, accounts=held("I")), replace(B2, legal_entity="002", accounts=held("I", 1, 1)))
     preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "loan:2"]))
     assert [f.rule for f in preview.findings] == ["BOTH_HOLD_ACCOUNTS"]
 
