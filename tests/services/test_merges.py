@@ -510,6 +510,43 @@ def test_an_account_that_was_given_away_is_not_given_again(engine: Engine, diges
         stewards.split("core:1", "loan:1", accounts=[("core:1", number)])
 
 
+def test_an_account_that_was_given_away_comes_back_or_goes_on(engine: Engine, digests: KeyDigests) -> None:
+    """Back where a split parts the two records again and does not name it; on where its owner keeps it and it is named."""
+    stewards, number = Stewards(engine, digests), "6225990000001234"
+    said = replace(A1, accounts=(Account(number, "SAVINGS", AccountStatus.NORMAL),))
+    deliver(engine, digests, said, A2, record("loan", "1", "张三丰", id=ID_A))
+
+    def held_by(key: str) -> bool:
+        """Also when everything is derived again."""
+        for again in (False, True):
+            if again:
+                run_transaction(engine, lambda session: rebuild(session, stewards.context()))
+            with transaction(engine) as session:
+                no = stewards.no(key)
+                if [a.number for a in customers.accounts(session, no)] != [number]:
+                    return False
+                if customers.find(session, digests, customers.search_keys(account=number)) != [no]:
+                    return False
+        return True
+
+    named = [("core:1", number)]
+    stewards.split("core:1", "card:1", accounts=named)
+    stewards.judge("core:1", "card:1", Verdict.WITHDRAWN)
+    assert held_by("core:1")
+    stewards.split("core:1", "card:1", accounts=named)
+    assert held_by("card:1")
+    stewards.judge("core:1", "card:1", Verdict.WITHDRAWN)
+    stewards.split("core:1", "card:1")
+    assert held_by("core:1")
+    deliver(engine, digests, replace(said, business_time=DAY + timedelta(days=3)))
+    assert held_by("core:1")
+    stewards.split("core:1", "loan:1", accounts=named)
+    deliver(engine, digests, record("ebank", "5", "王五一", phone="13911114321"))
+    stewards.merge("loan:1", "ebank:5", survivor="loan:1")
+    stewards.split("loan:1", "ebank:5", accounts=named)
+    assert held_by("ebank:5")
+
+
 def held(what: str, size: int = 1, first: int = 0, *, closed: bool = False) -> tuple[Account, ...]:
     """Open accounts of a class (I, II, III) or of a kind."""
     status, of_class = AccountStatus.CLOSED if closed else AccountStatus.NORMAL, what in AccountClass.__members__
