@@ -85,6 +85,11 @@ class Assignment:
     anchors: dict[str, int] = field(default_factory=dict)
     misfits: list[Question] = field(default_factory=list)
 
+    @property
+    def resurrected(self) -> dict[str, str]:
+        """The numbers that had been merged and live again, with those they led to."""
+        return {no: to for no in self.members if (to := self.parties[no].merged_into)}
+
 
 @dataclass(slots=True)
 class Group:
