@@ -48,8 +48,8 @@ from ecif.services.candidates import (
     strong_keys_of,
 )
 from ecif.services.context import Context
-from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
-from ecif.services.lane import out_of_turn
+from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of, told_apart
+from ecif.services.lane import keep, out_of_turn
 from ecif.services.rematch import misfits
 from ecif.services.rows import query
 
@@ -220,6 +220,8 @@ def _lock(
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)
     load_known(session, records, found.features)
+    if told_apart(group.judged, group.home):  # a question may be settled by way of those, and others may end that
+        _keep_asked(session, decisions, {*work, *group.home})
     group.tied = dict(tied_beyond(session, group.judged, group.home))
     settled = group.settled()
     for pair in [pair for pair in decisions if settled(*pair) and pair not in group.judged]:
@@ -233,6 +235,18 @@ def _lock(
     group.cleared = open_to & group.ties.keys() - group.doubted
     group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
+
+
+def _keep_asked(session: Session, decisions: Mapping[tuple[int, int], Decision], ours: Collection[int]) -> None:
+    """Keeps the customers of all whom we may have to ask about from being joined and parted until ours are seen."""
+    asked = [pair for pair, decision in decisions.items() if decision.outcome is Outcome.REVIEW]
+    others, kept = {r for pair in asked for r in pair}.difference(ours), set[str]()
+    while others:
+        nos = {no for _, no in query(session, _LINKS, ids=list(others))} - kept
+        if not nos:
+            break
+        keep(session, nos)
+        kept |= nos  # and see whether they were still theirs then
 
 
 def _changed(found: Search, ties: Iterable[Any]) -> set[int]:
