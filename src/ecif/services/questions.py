@@ -22,6 +22,16 @@ Ends = tuple[str, str]
 """The two customers of a review, the lower number first; twice the same where it is about one."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Move:
+    """A record that left one customer for another by itself, and the ends of the review that asks about it."""
+
+    record: int
+    left: str
+    to: str
+    ends: Ends
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked, but for what is at stake.

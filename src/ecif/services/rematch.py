@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -22,20 +21,10 @@ from ecif.services.assignment import Assignment
 from ecif.services.candidates import load_known, match_keys_of, shared_values
 from ecif.services.context import Context
 from ecif.services.judgements import Pair, pair
-from ecif.services.questions import Ends, Question, question
+from ecif.services.questions import Ends, Move, Question, question
 from ecif.services.rows import query
 
 _RECORDS = "SELECT customer_no, record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Move:
-    """A record that left one customer for another by itself, and the ends of the review that asks about it."""
-
-    record: int
-    left: str
-    to: str
-    ends: Ends
 
 
 def identity_changed(old: Features, new: Features) -> bool:
@@ -74,7 +63,7 @@ def _looked_at(
 
 
 def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignment: Assignment) -> list[Move]:
-    """The records that left a customer since their identity changed.
+    """The records that left a customer since their identity changed, or that of another of his records on which they hung.
 
     One that was alone takes its number along, which then leads to the other customer. If all that it said before still holds,
     that is a merge like any other: the two would have been one from the start.
@@ -82,14 +71,17 @@ def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignm
     Args:
         was: the former features of records whose identity has changed.
     """
-    by_name = {features[record].name: record for record in was}
+    home = {record: no for no, members in assignment.members.items() for record in members}
+    by_name = {features[record].name: record for record in home}
+    left_by = {left for name, left, _ in assignment.moved if by_name[name] in was}
+    shaken = left_by.union(home[record] for record in was)
     found = []
     for name, left, to in assignment.moved:
-        if name not in by_name:
-            continue
-        record, stays = by_name[name], left in assignment.members
-        if stays or contradicts(looked_at(was[record], features[record])):
-            found.append(Move(record, left, to, (min(left, to), max(left, to)) if stays else (to, to)))
+        record, leads = by_name[name], assignment.merged.get(left, left)
+        if leads != to and left in shaken:
+            found.append(Move(record, left, to, (min(leads, to), max(leads, to))))
+        elif record in was and contradicts(looked_at(was[record], features[record])):
+            found.append(Move(record, left, to, (to, to)))
     return found
 
 

@@ -20,8 +20,8 @@ from ecif.services.assignment import JUDGED_OTHER_RULE
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST
 from ecif.services.lane import out_of_turn
-from ecif.services.questions import PAIRS_MAX, Ends, Question, shown_pair
-from ecif.services.rematch import Move, ask_of_moves
+from ecif.services.questions import PAIRS_MAX, Ends, Move, Question, shown_pair
+from ecif.services.rematch import ask_of_moves
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 _PAIRS = (
