@@ -376,6 +376,50 @@ def test_a_move_on_ends_the_question_and_asks_another(engine: Engine, digests: K
     assert (moved["from"], moved["to"]) == (stewards.no("loan:4"), stewards.no("loan:3"))
 
 
+@pytest.mark.parametrize("end", ["core:1", "core:3"], ids=["whom it left", "whom it came to"])
+def test_a_move_is_asked_of_the_survivor_and_out_of_him_again(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, end: str
+) -> None:
+    """Either customer is merged by stewards who need not have seen the question, and parted again."""
+    deliver(engine, digests, record("core", "3", "李四光", id=ID_B), record("core", "7", "钱七八", phone="13911117777"))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    before = only(engine, "MOVED")
+    merge = stewards.merge(end, "core:7", survivor="core:7")
+    row = only(engine, "MOVED")
+    assert outcome(engine, before.id) == "OUTDATED" and named(engine, digests, row) == {"card:1"}
+    assert (row.customer_lo, row.customer_hi) == tuple(sorted(stewards.nos(["core:1", "core:3"])))
+    assert stewards.no("core:7") in (row.customer_lo, row.customer_hi) and row.rule == "P-N1"
+    assert pair("core:7", "card:1") in compared(engine, digests, row)
+    stewards.run(rebuild)
+    assert only(engine, "MOVED") == row
+    stewards.reverse(merge)
+    again = only(engine, "MOVED")
+    assert (again.customer_lo, again.customer_hi) == (before.customer_lo, before.customer_hi)
+    assert set(compared(engine, digests, again)) == {pair("core:1", "card:1"), pair("core:3", "card:1")}
+    assert json.loads(again.evidence)["records"] == json.loads(before.evidence)["records"]
+
+
+def test_a_move_between_two_who_are_one_is_no_question(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, record("core", "3", "李四光", id=ID_B))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    review = only(engine, "MOVED").id
+    stewards.merge("core:1", "core:3", evidence="证明")
+    assert asked(engine, "MOVED") == [] and outcome(engine, review) == "OUTDATED"
+
+
+def test_who_turned_into_another_is_asked_about_under_the_survivor_too(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("core", "5", "王五一", id=ID_C))
+    number = stewards.no("core:5")
+    deliver(engine, digests, record("core", "5", "张三丰", id=ID_A, day=9))
+    stewards.merge("core:1", "core:2", survivor="core:2")
+    row = only(engine, "MOVED")
+    assert row.customer_lo == row.customer_hi == stewards.no("core:2") == stewards.no("core:5")
+    stewards.split("core:2", "core:5")
+    assert stewards.no("core:5") == number and asked(engine, "MOVED") == []
+
+
 def test_a_customer_who_turns_into_another_is_not_merged_in_silence(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:

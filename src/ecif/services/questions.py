@@ -24,12 +24,20 @@ Ends = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Move:
-    """A record that left one customer for another by itself, and the ends of the review that asks about it."""
+    """A record that left one customer for another by itself, and the ends of the review that asks about it.
+
+    ``left`` and ``to`` are the numbers at that time, whatever they lead to now.
+    """
 
     record: int
     left: str
     to: str
     ends: Ends
+
+    @property
+    def alone(self) -> bool:
+        """Whether the record took its number along, so that it is asked of one customer."""
+        return self.ends[0] == self.ends[1]
 
 
 @dataclass(frozen=True, slots=True)
