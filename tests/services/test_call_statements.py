@@ -88,7 +88,8 @@ def test_source_records(api: Api) -> None:
 
 def test_merging_splitting_and_judging(api: Api) -> None:
     """As many for a hundred source records as for two: nothing is asked record by record. Where numbers retire or live again,
-    one statement looks for what merges left to be done under them."""
+    one statement looks for what merges left to be done under them, and where a customer is split one looks for accounts that were
+    given away."""
     nos = [api.post("/v1/customers", json=person(n)).json()["customer_no"] for n in (31, 32)]
     proof = WHY | {"members": nos, "evidence": "x"}
     chief = COUNTER | {"X-Operator": "chief"}
@@ -98,16 +99,16 @@ def test_merging_splitting_and_judging(api: Api) -> None:
     takes(api, 33, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
     takes(api, 3, 200, "POST /v1/merges", json=proof, headers=COUNTER)
     merge = asked.json()["id"]
-    takes(api, 53, 200, f"POST /v1/merges/{merge}:preview-reverse")
+    takes(api, 52, 200, f"POST /v1/merges/{merge}:preview-reverse")
     undo = takes(api, 11, 202, f"POST /v1/merges/{merge}:reverse", json=WHY, headers=COUNTER)
-    takes(api, 44, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 43, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
     records = [{"system": "ebank", "key": key} for key in ("p2", "p3")]
     for n, record in enumerate(records):
         api.ask("PUT", f"{RECORDS}/ebank/{record['key']}", json=sent(31, 1 + n))
     split = {"source_records": records[:1]}
-    takes(api, 44, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
+    takes(api, 45, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
     asked = takes(api, 11, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
-    takes(api, 40, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 41, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
     takes(api, 49, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
     takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
     takes(api, 1, 200, "GET /v1/operations?status=PENDING")

@@ -13,13 +13,14 @@ from ecif.db import run_transaction
 from ecif.domain.channels import Channel
 from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.judgements import Verdict
-from ecif.domain.records import Identifier
+from ecif.domain.records import Account, AccountClass, AccountStatus, Identifier
 from ecif.domain.review_policy import ReviewDecision
 from ecif.services import (
     approvals,
     check_answers,
     judgements,
     judging,
+    maintenance,
     merges,
     operations,
     reversals,
@@ -123,6 +124,22 @@ def test_a_merge_of_three_stands_while_two_of_them_are_one(stewards: Stewards) -
     assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
 
 
+def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests: KeyDigests) -> None:
+    """Its judgement was withdrawn while the rules tied the two as well; then one turned into somebody else."""
+    stewards, phone = Stewards(engine, digests), "13911112222"
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1)), record("core", "2", "张叁丰", phone=phone))
+    two = stewards.nos(KEYS[:2])
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, record("core", "2", "张三丰", id=citizen(1), phone=phone, day=3))
+    assert stewards.judge("core:1", "core:2", Verdict.WITHDRAWN) is None
+    assert listed(stewards, "core:1") == [(merge.id, Status.DONE)]
+    deliver(engine, digests, record("core", "2", "李四光", id=citizen(2), day=9))
+    assert stewards.nos(KEYS[:2]) == two
+    assert listed(stewards, "core:1") == [(merge.id, Status.REVERSED)]
+    with pytest.raises(NotReversible):
+        stewards.reverse(merge)
+
+
 def test_a_number_stays_with_its_own_where_the_record_it_was_issued_for_is_split_off(
     engine: Engine, digests: KeyDigests
 ) -> None:
@@ -169,6 +186,51 @@ def test_evidence_lets_two_valid_numbers_be_judged_one_persons(engine: Engine, d
         stewards.run(judging.judge, *two, Verdict.SAME, reason="x")
     stewards.approve(stewards.run(judging.judge, *two, Verdict.SAME, reason="x", evidence="号码变更证明"))
     assert len(parties(engine)) == 1
+
+
+def told_apart(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Two of one number, each with a Class I account, who were judged not to be one."""
+    for n in (1, 2):
+        account = Account(f"621700000000000{n}", "SAVINGS", AccountStatus.NORMAL, account_class=AccountClass.I)
+        deliver(engine, digests, record("core", str(n), "张三丰", id=citizen(1), accounts=(account,)))
+    stewards = Stewards(engine, digests)
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    return stewards
+
+
+def decides(stewards: Stewards, act: Any, key: str) -> None:
+    stewards.run(act, stewards.no(key), expected=None, reason="x")
+
+
+OPEN_TO_DO = "SELECT string_agg(customer_lo, ' ') FROM merge_review WHERE kind = 'FOLLOW_UP' AND closed_at IS NULL"
+
+
+def test_a_judgement_taken_back_merges_nobody_past_the_rules(engine: Engine, digests: KeyDigests) -> None:
+    stewards = told_apart(engine, digests)
+    decides(stewards, maintenance.restrict, "core:1")
+    back = (judging.judge, name("core:1"), name("core:2"), Verdict.WITHDRAWN)
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.run(*back, reason="x")
+    assert [f.rule for f in blocked.value.findings] == ["RESTRICTED"] and len(parties(engine)) == 2
+    asked = stewards.run(*back, reason="x", override=["RESTRICTED"])
+    assert (asked.kind, asked.override) == ("JUDGEMENT", ("RESTRICTED",))
+    done = stewards.approve(asked)
+    assert len(parties(engine)) == 1 and done.outcome and done.outcome["survivor"] == stewards.no("core:1")
+    assert scalar(engine, OPEN_TO_DO) == stewards.no("core:1"), "both held Class I"
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    assert len(parties(engine)) == 2 and scalar(engine, OPEN_TO_DO) is None
+    assert dict(listed(stewards, "core:1"))[asked.id] is Status.REVERSED
+
+
+def test_it_is_looked_at_again_when_another_approves(engine: Engine, digests: KeyDigests) -> None:
+    stewards = told_apart(engine, digests)
+    for act in (maintenance.restrict, maintenance.reactivate):
+        decides(stewards, act, "core:2")
+    asked = stewards.run(judging.judge, name("core:1"), name("core:2"), Verdict.WITHDRAWN, reason="x")
+    decides(stewards, maintenance.restrict, "core:2")
+    with pytest.raises(MergeBlocked):
+        stewards.approve(asked)
+    assert len(parties(engine)) == 2
 
 
 # What an undo would touch

@@ -19,8 +19,8 @@ from ecif.services.assignment import JUDGED_OTHER_RULE
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST
 from ecif.services.lane import keep
-from ecif.services.questions import PAIRS_MAX, Ends, Question, shown_pair
-from ecif.services.rematch import Move, ask_of_moves
+from ecif.services.questions import PAIRS_MAX, Ends, Move, Question, shown_pair
+from ecif.services.rematch import ask_of_moves
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 _PAIRS = (
@@ -99,7 +99,7 @@ def refresh_reviews(
     asks = _doubts(session, customers)
     current = {(row.customer_lo, row.customer_hi, row.kind): row for row in query(session, _OPEN, nos=list(customers))}
     asks += [question for question in misfits if question.ends[0] in customers]
-    asks += ask_of_moves(session, context, _known_moves(current.values()), moved)
+    asks += ask_of_moves(session, context, customers, _known_moves(current.values()), moved)
     asked = _asked(session, asks)
     close_outdated(session, context, [row for key, row in current.items() if key not in asked])
     _rebuild(session, context, [(current[key], now) for key, now in asked.items() if key in current])
