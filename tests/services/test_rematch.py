@@ -13,6 +13,7 @@ from promises import DERIVED, NAMED
 from sqlalchemy import Engine, text
 from stewards import Stewards, name
 
+from ecif.api.review_views import RECORDS_MAX, whole_view
 from ecif.db import transaction
 from ecif.domain.records import Account, AccountStatus
 from ecif.domain.review_policy import ReviewDecision, risk_class
@@ -473,6 +474,23 @@ def test_of_many_records_that_moved_only_so_many_pairs_are_compared(
     evidence = json.loads(row.evidence)
     assert len(evidence["records"]) == 70 and row.rule == "P-N1"
     assert 70 < len(evidence["pairs"]) + evidence["more"] <= COMPARED_MAX < 70 * 30 + 70 * 69 // 2
+
+
+def test_of_many_records_in_question_the_first_are_shown(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """All of them are known: of the others, one that goes back is no longer counted."""
+    many = [f"{n:03d}" for n in range(RECORDS_MAX + 5)]
+    deliver(engine, digests, *(record("ebank", key, "王五一", id=ID_C) for key in many))
+    deliver(engine, digests, *(record("ebank", key, "李四光", id=ID_B, day=9) for key in many[2:]))
+
+    def shown() -> tuple[list[str], int]:
+        view = whole_view(seen(engine, digests, only(engine, "MOVED")), DAY_12, ())
+        return [told["key"] for told in view["records"]], view["more_records"]
+
+    assert shown() == (many[2 : RECORDS_MAX + 2], 3)
+    deliver(engine, digests, record("ebank", many[-1], "王五一", id=ID_C, day=10))
+    assert shown() == (many[2 : RECORDS_MAX + 2], 2)
 
 
 def test_of_many_misfits_each_is_found_and_only_so_many_pairs_are_compared(
