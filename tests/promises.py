@@ -36,7 +36,7 @@ BROKEN = {
     "reviews are between live customers": "SELECT r.id FROM merge_review r JOIN party p ON p.customer_no IN (customer_lo,"
     " customer_hi) WHERE closed_at IS NULL AND (p.merged_into IS NOT NULL OR (kind = 'PAIR' AND customer_lo = customer_hi))",
     "nobody is asked about what was judged": "SELECT d.record_lo FROM doubtful_pair d JOIN judgement j"
-    " USING (record_lo, record_hi) WHERE d.rule <> 'JUDGED-OTHER' AND verdict <> 'WITHDRAWN' AND NOT EXISTS"
+    " USING (record_lo, record_hi) WHERE d.rule <> 'JUDGED-OTHER' AND verdict IN ('SAME', 'NOT_SAME') AND NOT EXISTS"
     " (SELECT FROM judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)",
     "no review is without a doubt": "SELECT m.id FROM merge_review m WHERE closed_at IS NULL AND kind = 'PAIR' AND NOT EXISTS"
     " (SELECT FROM doubtful_pair d JOIN link a ON a.record_id = d.record_lo AND a.ended_at IS NULL JOIN link b"
@@ -52,7 +52,7 @@ BROKEN = {
     " AND ended_at IS NULL AND l.customer_no = customer_lo AND customer_lo = customer_hi AND origin = 'MANUAL'"
     " AND verdict = 'SAME')",
     "a review of records shows what speaks against them": "SELECT id FROM merge_review m WHERE closed_at IS NULL"
-    " AND kind <> 'PAIR' AND NOT (rule <> '' AND policy_version <> '' AND risk > 1 AND EXISTS (SELECT"
+    " AND kind IN ('MOVED', 'MISFIT') AND NOT (rule <> '' AND policy_version <> '' AND risk > 1 AND EXISTS (SELECT"
     " FROM jsonb_array_elements(evidence::jsonb->'pairs') p, jsonb_array_elements(evidence::jsonb->'records') r"
     " WHERE r->'record' IN (p->'record_lo', p->'record_hi')))",
     "what a review shows of records is of its customers": "SELECT m.id FROM merge_review m,"

@@ -122,8 +122,10 @@ def test_wrong_use(desk: Desk) -> None:
         (("merge", a, b, "--by", "张三"), "--reason"),
         (("merge", a, b, "--reason", "x"), "--by"),
         (("merge", a, b, "--override", "PARTY_TYPE", *WHY), "CLOSED"),
+        (("judge", "core:1", "core:3", "SAME", "--override", "PARTY_TYPE", *WHY), "CLOSED"),
         (("split", a, "--record", "core", *WHY), "system:key"),
         (("approve", 1), "--by"),
+        (("approve", 1, "--by", " "), "--by"),
     ):
         assert word in desk.does(*arguments, code=2)
     assert "ECIF-2001" in desk.does("merge", a, "999999999999", *WHY, code=1)

@@ -39,6 +39,8 @@ from ecif.services.source_records import SourceRecordNotFound, located
 
 pytestmark = pytest.mark.slow
 
+SAID = (Verdict.SAME, Verdict.NOT_SAME, Verdict.WITHDRAWN)
+"""What a person says."""
 STEPS_MIN = 2000
 """Steps that a run takes at least."""
 KEYS = tuple(f"{('core', 'card', 'loan')[n % 3]}:{n}" for n in range(8))
@@ -150,14 +152,17 @@ class Bank(RuleBasedStateMachine):
 
     # What stewards say
 
-    @rule(a=_some, b=_some, verdict=st.sampled_from(Verdict))
+    @rule(a=_some, b=_some, verdict=st.sampled_from(SAID))
     def judge(self, a: str, b: str, verdict: Verdict) -> None:
         if a != b:
             self.attempt("judged", self.stewards.judge, a, b, verdict)
 
     @rule(keys=st.lists(_some, min_size=2, max_size=3, unique=True), evidence=st.sampled_from(("证明", "证明", "")))
     def merge(self, keys: list[str], evidence: str) -> None:
+        asked = set(self.stewards.nos(keys))
         done = self.attempt("merged", self.stewards.merge, *keys, evidence=evidence)
+        if done and done.outcome:
+            assert set(done.outcome["retired"]) < asked, "nobody else is drawn in"
         self.merged += [done.id] if done and done.kind is Kind.MERGE else []
 
     @rule(keys=st.lists(_some, min_size=2, max_size=3, unique=True), last=st.booleans())
@@ -206,6 +211,17 @@ class Bank(RuleBasedStateMachine):
             )
             homes = [{(name, no) for name, no, *_ in links} for links in (before, self.rows(NAMED + DERIVED["links"]))]
             assert homes[0] == homes[1] and (done is None or done.outcome == "SAME")
+
+    @rule(n=st.integers(0, 7))
+    def tell_apart(self, n: int) -> None:
+        """One person may say of two customers in the queue that they are not one: it moves nobody."""
+        asked = self.rows("SELECT id FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR' ORDER BY id")
+        if asked:
+            before, review = self.documents(), asked[n % len(asked)][0]
+            self.attempt(
+                "told apart", self.stewards.run, review_decisions.decide, review, ReviewDecision.NOT_SAME, reason="x"
+            )
+            assert self.documents() == before
 
     @rule(a=_some, b=_some)
     def preview(self, a: str, b: str) -> None:

@@ -88,27 +88,28 @@ def test_source_records(api: Api) -> None:
 
 def test_merging_splitting_and_judging(api: Api) -> None:
     """As many for a hundred source records as for two: nothing is asked record by record. Where numbers retire or live again,
-    one statement looks for what merges left to be done under them."""
+    one statement looks for what merges left to be done under them, and where a customer is split one looks for accounts that were
+    given away."""
     nos = [api.post("/v1/customers", json=person(n)).json()["customer_no"] for n in (31, 32)]
     proof = WHY | {"members": nos, "evidence": "x"}
     chief = COUNTER | {"X-Operator": "chief"}
-    takes(api, 39, 200, "POST /v1/merges:preview", json={"members": nos})
+    takes(api, 40, 200, "POST /v1/merges:preview", json={"members": nos})
     asked = takes(api, 14, 202, "POST /v1/merges", json=proof, headers=COUNTER)
     takes(api, 6, 202, "POST /v1/merges", json=proof, headers=COUNTER)
-    takes(api, 32, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 33, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
     takes(api, 3, 200, "POST /v1/merges", json=proof, headers=COUNTER)
     merge = asked.json()["id"]
-    takes(api, 51, 200, f"POST /v1/merges/{merge}:preview-reverse")
-    undo = takes(api, 10, 202, f"POST /v1/merges/{merge}:reverse", json=WHY, headers=COUNTER)
-    takes(api, 42, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 52, 200, f"POST /v1/merges/{merge}:preview-reverse")
+    undo = takes(api, 11, 202, f"POST /v1/merges/{merge}:reverse", json=WHY, headers=COUNTER)
+    takes(api, 43, 200, f"POST {undo.headers['Location']}:approve", json={}, headers=chief)
     records = [{"system": "ebank", "key": key} for key in ("p2", "p3")]
     for n, record in enumerate(records):
         api.ask("PUT", f"{RECORDS}/ebank/{record['key']}", json=sent(31, 1 + n))
     split = {"source_records": records[:1]}
-    takes(api, 43, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
+    takes(api, 45, 200, f"POST /v1/customers/{nos[0]}:preview-split", json=split)
     asked = takes(api, 11, 202, f"POST /v1/customers/{nos[0]}:split", json=split | WHY, headers=COUNTER)
-    takes(api, 39, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
-    takes(api, 47, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
+    takes(api, 41, 200, f"POST {asked.headers['Location']}:approve", json={}, headers=chief)
+    takes(api, 49, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
     takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
     takes(api, 1, 200, "GET /v1/operations?status=PENDING")
     takes(api, 2, 200, f"GET /v1/operations?customer_no={nos[0]}")
@@ -131,11 +132,11 @@ def test_reviews(api: Api) -> None:
     takes(api, 2, 200, f"POST {judged}:comment", json={"text": "x"}, headers=COUNTER)
     takes(api, 4, 200, f"POST {judged}:release", headers=COUNTER)
     apart, same = WHY | {"decision": "NOT_SAME"}, WHY | {"decision": "SAME"}
-    takes(api, 25, 200, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
+    takes(api, 26, 200, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
     takes(api, 1, 409, f"POST {judged}:decide", json=apart, headers=COUNTER | {"If-Match": '"v3"'})
     asked = takes(api, 18, 202, f"POST {merged}:decide", json=same, headers=COUNTER | {"If-Match": '"v1"'})
     takes(api, 5, 200, f"POST {asked.headers['Location']}:reject", json={}, headers={"X-Operator": "chief"})
     chosen = {"filter": {"rule": "P-ID-NAME"}, "decision": "NOT_SAME"}
     seen = takes(api, 1, 200, f"POST {queue}:preview-bulk", json=chosen).json()["seen"]
-    bulk = takes(api, 25, 200, f"POST {queue}:decide-bulk", json=chosen | WHY | {"seen": seen}, headers=COUNTER).json()
+    bulk = takes(api, 26, 200, f"POST {queue}:decide-bulk", json=chosen | WHY | {"seen": seen}, headers=COUNTER).json()
     takes(api, 30, 200, f"POST /v1/bulk-decisions/{bulk['bulk_decision']}:undo", json=WHY, headers=COUNTER)

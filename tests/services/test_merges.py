@@ -459,12 +459,20 @@ def test_what_a_person_placed_stays_where_others_join_it(
         (("app", "anna"), ("branch", ""), False),
         (("app", ""), ("app", "bert"), False),
         (("app", ""), ("app", ""), False),
+        (("app", "张三"), ("app", "张三 "), False),
+        (("app", "张三"), ("app", "张\u3000三"), False),
+        (("app", "张三"), ("app", "张三\u200b"), False),
+        (("app", "张三"), ("app", "\u2066张三\ufe0f"), False),
+        (("app", "zhang"), ("app", "ＺＨＡＮＧ"), False),
+        (("app", "张三"), ("app", "\u200b"), False),
+        (("app", "\u3000"), ("app", "李四"), False),
+        (("app", "李四-1"), ("app", "李四-2"), True),
     ],
 )
 def test_who_is_another_person(
     digests: KeyDigests, maker: tuple[str, str], checker: tuple[str, str], other: bool
 ) -> None:
-    """Caller and clerk of each. Who names no clerk may be any of his caller's."""
+    """Caller and clerk of each. Who names no clerk may be any of his caller's; who is spelled otherwise is the same."""
     context = Context(DAY, "test", digests, Call(checker[0], checker[1]))
     with nullcontext() if other else pytest.raises(MakerIsChecker):
         must_be_other(context, Call(*maker).person, maker[0])
@@ -500,6 +508,43 @@ def test_an_account_that_was_given_away_is_not_given_again(engine: Engine, diges
     stewards.split("core:1", "card:1", accounts=[("core:1", number)])
     with pytest.raises(AccountNotOfCustomer):
         stewards.split("core:1", "loan:1", accounts=[("core:1", number)])
+
+
+def test_an_account_that_was_given_away_comes_back_or_goes_on(engine: Engine, digests: KeyDigests) -> None:
+    """Back where a split parts the two records again and does not name it; on where its owner keeps it and it is named."""
+    stewards, number = Stewards(engine, digests), "6225990000001234"
+    said = replace(A1, accounts=(Account(number, "SAVINGS", AccountStatus.NORMAL),))
+    deliver(engine, digests, said, A2, record("loan", "1", "张三丰", id=ID_A))
+
+    def held_by(key: str) -> bool:
+        """Also when everything is derived again."""
+        for again in (False, True):
+            if again:
+                run_transaction(engine, lambda session: rebuild(session, stewards.context()))
+            with transaction(engine) as session:
+                no = stewards.no(key)
+                if [a.number for a in customers.accounts(session, no)] != [number]:
+                    return False
+                if customers.find(session, digests, customers.search_keys(account=number)) != [no]:
+                    return False
+        return True
+
+    named = [("core:1", number)]
+    stewards.split("core:1", "card:1", accounts=named)
+    stewards.judge("core:1", "card:1", Verdict.WITHDRAWN)
+    assert held_by("core:1")
+    stewards.split("core:1", "card:1", accounts=named)
+    assert held_by("card:1")
+    stewards.judge("core:1", "card:1", Verdict.WITHDRAWN)
+    stewards.split("core:1", "card:1")
+    assert held_by("core:1")
+    deliver(engine, digests, replace(said, business_time=DAY + timedelta(days=3)))
+    assert held_by("core:1")
+    stewards.split("core:1", "loan:1", accounts=named)
+    deliver(engine, digests, record("ebank", "5", "王五一", phone="13911114321"))
+    stewards.merge("loan:1", "ebank:5", survivor="loan:1")
+    stewards.split("loan:1", "ebank:5", accounts=named)
+    assert held_by("ebank:5")
 
 
 def held(what: str, size: int = 1, first: int = 0, *, closed: bool = False) -> tuple[Account, ...]:
@@ -545,7 +590,8 @@ def test_how_many_accounts_of_a_class_and_debit_cards_one_may_hold(
 ) -> None:
     """Whichever system keeps them; of credit cards there is no most."""
     stewards = Stewards(engine, digests)
-    deliver(engine, digests, replace(A1, accounts=ours), replace(B2, system=system, key="7", accounts=theirs))
+    others = tuple(replace(account, number=f"{account.number}1") for account in theirs)
+    deliver(engine, digests, replace(A1, accounts=ours), replace(B2, system=system, key="7", accounts=others))
     preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", f"{system}:7"]))
     told = {f.rule: dict(f.data) for f in preview.findings}
     counted = {"BOTH_HOLD_CLASS_I": "class_i", "CLASS_II_MAX": "class_ii", "DEBIT_CARDS_MAX": "debit_cards"}
@@ -557,9 +603,32 @@ def test_how_many_accounts_of_a_class_and_debit_cards_one_may_hold(
     assert sums == found
 
 
+@pytest.mark.parametrize(
+    ("sides", "found"),
+    [
+        ((held("I"), held("I")), []),
+        ((held("II", 5), held("II", 5)), []),
+        ((held("DEBIT_CARD", 4), held("DEBIT_CARD", 3)), []),
+        ((held("I"), held("I", 2)), []),
+        ((held("I"), held("I"), held("I", 1, 9)), ["BOTH_HOLD_ACCOUNTS", "BOTH_HOLD_CLASS_I"]),
+        ((held("II", 4), held("II", 4, 2)), ["BOTH_HOLD_ACCOUNTS", "CLASS_II_MAX"]),
+        ((held("I"), (replace(held("I")[0], number="6217****0001"),)), ["BOTH_HOLD_ACCOUNTS", "BOTH_HOLD_CLASS_I"]),
+    ],
+)  # fmt: skip
+def test_an_account_that_several_records_name_is_one(
+    engine: Engine, digests: KeyDigests, sides: tuple[tuple[Account, ...], ...], found: list[str]
+) -> None:
+    """Of what customers have in common none holds more by a merge; a hidden number may be any."""
+    people = zip((A1, B2, record("card", "7", "王五一")), sides, strict=False)
+    deliver(engine, digests, *(replace(person, accounts=accounts) for person, accounts in people))
+    stewards = Stewards(engine, digests)
+    preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "loan:2", "card:7"][: len(sides)]))
+    assert [f.rule for f in preview.findings] == found
+
+
 def test_what_one_may_hold_is_counted_bank_by_bank(engine: Engine, digests: KeyDigests) -> None:
     stewards = Stewards(engine, digests)
-    deliver(engine, digests, replace(A1, accounts=held("I")), replace(B2, legal_entity="002", accounts=held("I")))
+    deliver(engine, digests, replace(A1, accounts=held("I")), replace(B2, legal_entity="002", accounts=held("I", 1, 1)))
     preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "loan:2"]))
     assert [f.rule for f in preview.findings] == ["BOTH_HOLD_ACCOUNTS"]
 

@@ -5,20 +5,39 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from people import citizen, deliver, parties, record, scalar
-from sqlalchemy import Engine
+from people import citizen, deliver, golden, parties, record, scalar
+from sqlalchemy import Engine, text
 from stewards import Stewards, name
 
+from ecif.db import run_transaction
 from ecif.domain.channels import Channel
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.judgements import Verdict
-from ecif.services import approvals, check_answers, judgements, judging, merges, operations, reversals
+from ecif.domain.records import Account, AccountClass, AccountStatus, Identifier
+from ecif.domain.review_policy import ReviewDecision
+from ecif.services import (
+    approvals,
+    check_answers,
+    judgements,
+    judging,
+    maintenance,
+    merges,
+    operations,
+    reversals,
+    review_decisions,
+    review_queue,
+)
 from ecif.services.check_answers import Check
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.customers import CustomerNotFound
 from ecif.services.four_eyes import NotMaker
 from ecif.services.merges import MergeBlocked
 from ecif.services.operations import OUTDATED, OperationDecided, Status
+from ecif.services.outcomes import OperationStale
+from ecif.services.rebuild import rebuild
 from ecif.services.reversals import NotReversible, ReverseBlocked
+from ecif.services.review_queue import Filter, Place, Sort
+from ecif.services.splits import OnlyByUndo
 
 KEYS = ("core:1", "core:2", "core:3")
 
@@ -105,6 +124,48 @@ def test_a_merge_of_three_stands_while_two_of_them_are_one(stewards: Stewards) -
     assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
 
 
+def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests: KeyDigests) -> None:
+    """Its judgement was withdrawn while the rules tied the two as well; then one turned into somebody else."""
+    stewards, phone = Stewards(engine, digests), "13911112222"
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1)), record("core", "2", "张叁丰", phone=phone))
+    two = stewards.nos(KEYS[:2])
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, record("core", "2", "张三丰", id=citizen(1), phone=phone, day=3))
+    assert stewards.judge("core:1", "core:2", Verdict.WITHDRAWN) is None
+    assert listed(stewards, "core:1") == [(merge.id, Status.DONE)]
+    deliver(engine, digests, record("core", "2", "李四光", id=citizen(2), day=9))
+    assert stewards.nos(KEYS[:2]) == two
+    assert listed(stewards, "core:1") == [(merge.id, Status.REVERSED)]
+    with pytest.raises(NotReversible):
+        stewards.reverse(merge)
+
+
+def test_a_number_stays_with_its_own_where_the_record_it_was_issued_for_is_split_off(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    """The other side's records come first in age, and come back to the other side with the undo."""
+    other = (record("core", "2", "张三丰", id=citizen(1)), record("card", "2", "张三丰", id=citizen(1)))
+    deliver(engine, digests, *other)
+    own = {"phone": "13911112222", "male": True}
+    deliver(engine, digests, record("core", "1", "张叁丰", **own), record("loan", "1", "张叁丰", **own))
+    stewards = Stewards(engine, digests)
+    (no,), (retired,) = {*stewards.nos(("core:1", "loan:1"))}, {*stewards.nos(("core:2", "card:2"))}
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    stewards.split("core:1", "core:1")
+    stewards.reverse(merge)
+    assert stewards.nos(("loan:1", "core:2", "card:2")) == [no, retired, retired]
+
+
+def test_whose_only_record_would_be_split_off_a_merge_is_undone_instead(engine: Engine, digests: KeyDigests) -> None:
+    deliver(engine, digests, record("core", "1", "李四光", phone="13911112222"))
+    other = (record("core", "2", "张三丰", id=citizen(1)), record("card", "2", "张三丰", id=citizen(1)))
+    deliver(engine, digests, *other)
+    stewards = Stewards(engine, digests)
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    with pytest.raises(OnlyByUndo):
+        stewards.split("core:1", "core:1")
+
+
 # Judgements that are merges
 
 
@@ -125,6 +186,51 @@ def test_evidence_lets_two_valid_numbers_be_judged_one_persons(engine: Engine, d
         stewards.run(judging.judge, *two, Verdict.SAME, reason="x")
     stewards.approve(stewards.run(judging.judge, *two, Verdict.SAME, reason="x", evidence="号码变更证明"))
     assert len(parties(engine)) == 1
+
+
+def told_apart(engine: Engine, digests: KeyDigests) -> Stewards:
+    """Two of one number, each with a Class I account, who were judged not to be one."""
+    for n in (1, 2):
+        account = Account(f"621700000000000{n}", "SAVINGS", AccountStatus.NORMAL, account_class=AccountClass.I)
+        deliver(engine, digests, record("core", str(n), "张三丰", id=citizen(1), accounts=(account,)))
+    stewards = Stewards(engine, digests)
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    return stewards
+
+
+def decides(stewards: Stewards, act: Any, key: str) -> None:
+    stewards.run(act, stewards.no(key), expected=None, reason="x")
+
+
+OPEN_TO_DO = "SELECT string_agg(customer_lo, ' ') FROM merge_review WHERE kind = 'FOLLOW_UP' AND closed_at IS NULL"
+
+
+def test_a_judgement_taken_back_merges_nobody_past_the_rules(engine: Engine, digests: KeyDigests) -> None:
+    stewards = told_apart(engine, digests)
+    decides(stewards, maintenance.restrict, "core:1")
+    back = (judging.judge, name("core:1"), name("core:2"), Verdict.WITHDRAWN)
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.run(*back, reason="x")
+    assert [f.rule for f in blocked.value.findings] == ["RESTRICTED"] and len(parties(engine)) == 2
+    asked = stewards.run(*back, reason="x", override=["RESTRICTED"])
+    assert (asked.kind, asked.override) == ("JUDGEMENT", ("RESTRICTED",))
+    done = stewards.approve(asked)
+    assert len(parties(engine)) == 1 and done.outcome and done.outcome["survivor"] == stewards.no("core:1")
+    assert scalar(engine, OPEN_TO_DO) == stewards.no("core:1"), "both held Class I"
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    assert len(parties(engine)) == 2 and scalar(engine, OPEN_TO_DO) is None
+    assert dict(listed(stewards, "core:1"))[asked.id] is Status.REVERSED
+
+
+def test_it_is_looked_at_again_when_another_approves(engine: Engine, digests: KeyDigests) -> None:
+    stewards = told_apart(engine, digests)
+    for act in (maintenance.restrict, maintenance.reactivate):
+        decides(stewards, act, "core:2")
+    asked = stewards.run(judging.judge, name("core:1"), name("core:2"), Verdict.WITHDRAWN, reason="x")
+    decides(stewards, maintenance.restrict, "core:2")
+    with pytest.raises(MergeBlocked):
+        stewards.approve(asked)
+    assert len(parties(engine)) == 2
 
 
 # What an undo would touch
@@ -180,3 +286,81 @@ def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Steward
     late = Context(stewards.context().now + check_answers.KEPT * 2, "test", stewards.digests)
     assert stewards.run(lambda s, _: check_answers.forget(s, late, 10)) == 1
     assert scalar(engine, "SELECT count(*) FROM check_answer") == 0
+
+
+def test_a_newer_word_is_not_overridden_by_what_was_asked_for_before(engine: Engine, digests: KeyDigests) -> None:
+    """Also where it says the same again; a word on others of the two customers and a third is no matter."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", key, "张三丰", id=citizen(1)) for key in "12"))
+    deliver(engine, digests, record("core", "3", "李四光", id=citizen(2, "19850505")))
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    two = name("core:1"), name("core:2")
+    asked = stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x")
+    stewards.judge("core:1", "core:3", Verdict.NOT_SAME)
+    assert stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x").id == asked.id
+    assert stewards.run(judging.judge, *two, Verdict.NOT_SAME, reason="书面核实", person="other") is None
+    with pytest.raises(OperationStale):
+        stewards.approve(asked)
+    assert stewards.no("core:1") != stewards.no("core:2")
+    anew = stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x")
+    assert anew.id != asked.id
+    stewards.approve(anew)
+    assert stewards.no("core:1") == stewards.no("core:2")
+
+
+# Whom an operation is not about
+
+
+def one_of_two_people(engine: Engine, digests: KeyDigests) -> Stewards:
+    """core:0 and core:6 were told apart by a split; loan:2 fits both, so that it is nobody's and two reviews ask whose."""
+    deliver(engine, digests, *(record("core", str(n), "张三丰", id=citizen(1)) for n in (0, 6)))
+    stewards = Stewards(engine, digests)
+    stewards.split("core:0", "core:0")
+    deliver(engine, digests, record("loan", "2", "张三丰", id=citizen(1)))
+    assert len(parties(engine)) == 3
+    return stewards
+
+
+def test_an_undo_leads_nobody_to_a_third_customer_whom_he_fits_too(engine: Engine, digests: KeyDigests) -> None:
+    stewards = one_of_two_people(engine, digests)
+    before, asked = golden(engine), reviews(engine)
+    stewards.reverse(stewards.merge("core:0", "loan:2"))
+    assert golden(engine) == before and len(parties(engine)) == 3
+    assert reviews(engine) == asked - {frozenset(stewards.nos(("core:0", "loan:2")))}, "of the other it is still asked"
+    run_transaction(engine, lambda session: rebuild(session, stewards.context()))
+    assert golden(engine) == before
+    merge = stewards.merge("core:6", "loan:2")  # as a steward answers in the end
+    deliver(engine, digests, record("ebank", "9", "张三丰", id=citizen(1)))
+    assert merge.outcome and stewards.no("loan:2") == stewards.no("core:6") != stewards.no("ebank:9")
+
+
+def test_what_is_said_of_two_in_the_queue_moves_nobody_to_a_third(engine: Engine, digests: KeyDigests) -> None:
+    stewards = one_of_two_people(engine, digests)
+    before = golden(engine)
+    ends = frozenset(stewards.nos(("core:0", "loan:2")))
+    rows = stewards.run(lambda s, c: review_queue.listing(s, Filter(), Sort.OLDEST, Place(c.now))).reviews
+    (review,) = (row.id for row in rows if {row.customer_lo, row.customer_hi} == ends)
+    stewards.run(review_decisions.decide, review, ReviewDecision.NOT_SAME, reason="x")
+    assert golden(engine) == before
+    assert reviews(engine) == {frozenset(stewards.nos(("core:6", "loan:2")))}
+
+
+def test_a_merge_draws_no_third_customer_in(engine: Engine, digests: KeyDigests) -> None:
+    """Whom two valid numbers kept out of both, and who fits both when evidence makes them one."""
+    number, other = citizen(1), citizen(2)
+    deliver(engine, digests, record("core", "1", "张三丰", id=number), record("core", "2", "张三丰", id=other))
+    stewards = Stewards(engine, digests)
+    both = (Identifier(IdentifierKind.CITIZEN_ID, number), Identifier(IdentifierKind.CITIZEN_ID, other))
+    deliver(engine, digests, record("loan", "3", "张三丰", identifiers=both))
+    before, alone = golden(engine), stewards.no("loan:3")
+    merge = stewards.merge("core:1", "core:2", evidence="号码变更证明")
+    assert merge.outcome and alone not in merge.outcome["retired"] and stewards.no("loan:3") == alone
+    stewards.reverse(merge)
+    assert golden(engine) == before
+
+
+def reviews(engine: Engine) -> set[frozenset[str]]:
+    """The open questions whether two customers are one."""
+    query = "SELECT customer_lo, customer_hi FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'"
+    with engine.connect() as connection:
+        return {frozenset(row) for row in connection.execute(text(query))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -15,10 +16,11 @@ from stewards import Stewards, name
 
 from ecif.api.review_views import RECORDS_MAX, whole_view
 from ecif.db import transaction
+from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus
 from ecif.domain.review_policy import ReviewDecision, risk_class
 from ecif.matching.rules import POLICY_VERSION
-from ecif.services import review_decisions, review_queue
+from ecif.services import merges, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.rebuild import rebuild
 from ecif.services.rematch import COMPARED_MAX
@@ -86,6 +88,11 @@ def outcome(engine: Engine, review: int) -> Any:
 def keep(stewards: Stewards, review: int) -> Any:
     """The steward says that the records are where they belong."""
     return stewards.run(review_decisions.decide, review, ReviewDecision.SAME, reason="已核实")
+
+
+def rules(stewards: Stewards, nos: list[str]) -> dict[str, Any]:
+    """What is told of a merge, by the rule."""
+    return {found.rule: found.data for found in stewards.run(merges.preview_merge, nos).findings}
 
 
 def pair(*records: str) -> frozenset[str]:
@@ -182,6 +189,39 @@ def test_a_misfit_that_is_split_off_is_no_question_any_more(
     review = only(engine, "MISFIT").id
     stewards.split("core:1", "card:1")
     assert asked(engine, "MISFIT") == [] and outcome(engine, review) == "OUTDATED"
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda stewards: stewards.merge("core:1", "loan:2", survivor="core:1"),
+        lambda stewards: stewards.split("core:1", "card:8"),
+        lambda stewards: stewards.judge("core:1", "card:1", Verdict.SAME),
+    ],
+    ids=["merge", "split", "judge"],
+)
+def test_what_is_said_of_others_does_not_end_the_question_of_a_misfit(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, act: Callable[[Stewards], object]
+) -> None:
+    """Though it ties the record once more, for which the number was issued; nor does it let the stranger's records in."""
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, B2, *(record("card", key, "张三丰", id=ID_A) for key in "78"))
+    deliver(engine, digests, record("core", "1", "李四光", id=ID_B, day=9))
+    before = only(engine, "MISFIT")
+    act(stewards)
+    row = only(engine, "MISFIT")
+    assert row.id == before.id and named(engine, digests, row) == {"core:1"}
+    deliver(engine, digests, record("ebank", "9", "李四光", id=ID_B))
+    assert stewards.no("ebank:9") != stewards.no("core:1")
+
+
+def test_who_merges_is_told_of_records_in_doubt(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, B2)
+    stewards.merge("core:1", "core:2")
+    two = stewards.nos(["core:1", "loan:2"])
+    assert "OPEN_REVIEWS" not in rules(stewards, two)
+    deliver(engine, digests, STRANGER)
+    assert rules(stewards, two)["OPEN_REVIEWS"] == {"reviews": 1}
 
 
 def test_a_misfit_goes_where_its_record_goes(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:

@@ -50,10 +50,12 @@ class _Reasoned(Asked):
     evidence: Name | None = Field(None, description="证明材料编号")  # type: ignore[valid-type]
 
 
-class MergeBody(MergePreviewBody, _Reasoned):
-    """Customers who are one."""
-
+class _Overriding(_Reasoned):
     override: list[Override] = Field([], max_length=len(Override), description="由经办人承担而越过的规则")
+
+
+class MergeBody(MergePreviewBody, _Overriding):
+    """Customers who are one."""
 
 
 class ReverseBody(_Reasoned):
@@ -89,7 +91,7 @@ class SplitBody(SplitPreviewBody, _Reasoned):
     """Source records that are another's."""
 
 
-class JudgementBody(_Reasoned):
+class JudgementBody(_Overriding):
     """What is said of two source records."""
 
     records: list[RecordBody] = Field(min_length=2, max_length=2, description="两条源记录")

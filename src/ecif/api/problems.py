@@ -90,6 +90,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "ECIF-3040": ("须先撤销其后的操作", "later operations have to be undone first"),
     "ECIF-3041": ("不是有效的合并, 不能撤销", "not a merge that stands: it can't be undone"),
     "ECIF-3042": ("与其他人工裁决矛盾, 须先撤回", "other judgements say the opposite: withdraw them first"),
+    "ECIF-3043": (
+        "将牵动其他客户的源记录, 请先处理与其相关的审核",
+        "records of other customers would be led elsewhere: decide on their reviews first",
+    ),
     "ECIF-3050": ("审核项已由他人认领", "another person holds the review"),
     "ECIF-3051": ("审核项已关闭", "the review is closed"),
     "ECIF-3052": ("已申请合并, 待他人复核", "a merge was asked for, and waits for another person"),

@@ -32,7 +32,7 @@ from ecif.services.opening import OpeningIncomplete, OpeningRefused, SourceKeyTa
 from ecif.services.operations import OperationDecided, OperationNotFound
 from ecif.services.outcomes import OperationStale
 from ecif.services.past import NothingKnown, TooManyRecords
-from ecif.services.regrouping import NumberRetired, TooManyToMove
+from ecif.services.regrouping import LeadsOthers, NumberRetired, TooManyToMove
 from ecif.services.reversals import NotReversible, ReverseBlocked
 from ecif.services.review_bulk import BulkChanged, BulkNotFound, BulkNotUndoable, BulkTooLarge, BulkUndone
 from ecif.services.review_decisions import (
@@ -82,6 +82,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     ReverseBlocked: ("ECIF-3040", 409),
     NotReversible: ("ECIF-3041", 409),
     JudgementContradicts: ("ECIF-3042", 409),
+    LeadsOthers: ("ECIF-3043", 409),
     ReviewNotFound: ("ECIF-2008", 404),
     BulkNotFound: ("ECIF-2009", 404),
     ReviewChanged: ("ECIF-3057", 412),
@@ -124,6 +125,7 @@ SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
     SurvivorNotMember: lambda e: {"errors": [finding("body.survivor", "not_a_member")]},
     NotOfCustomer: lambda e: {"source_records": [name_view(name) for name in e.records]},
     ReverseBlocked: lambda e: {"later": list(e.later)},
+    LeadsOthers: lambda e: {"customers": list(e.nos)},
     ReviewChanged: lambda e: {"current_version": e.version, "state": e.state},
     ReviewClaimed: lambda e: {"claimed_by": e.by, "claimed_at": e.since.isoformat()},
     ReviewClosed: lambda e: {"outcome": e.outcome},

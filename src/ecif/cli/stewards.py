@@ -24,9 +24,12 @@ from ecif.services.operations import Kind, Status
 from ecif.services.review_queue import Filter, Place, Sort
 
 Answered = TypeVar("Answered")
-By = Annotated[str, typer.Option("--by", metavar="PERSON", help="经办人或复核人 who asks, or who decides")]
+By = Annotated[
+    str, typer.Option("--by", parser=str.strip, metavar="PERSON", help="经办人或复核人 who asks, or who decides")
+]
 Reason = Annotated[str, typer.Option(help="原因 why")]
 Evidence = Annotated[str, typer.Option(help="证明材料编号 where the proof is kept")]
+Override = Annotated[list[str] | None, typer.Option(metavar="RULE", help="越过的规则 rules to set aside")]
 Preview = Annotated[bool, typer.Option("--preview", help="只预览 only show what it would do")]
 PERSON_LENGTH_MAX, REASON_LENGTH_MAX, EVIDENCE_LENGTH_MAX = 64, 500, 200
 
@@ -40,6 +43,12 @@ def _asks(by: str, reason: str, evidence: str = "") -> None:
             f"--reason: 请注明原因, 最多 {REASON_LENGTH_MAX} 字; --evidence 最多 {EVIDENCE_LENGTH_MAX} 字 say why, in at most"
             f" {REASON_LENGTH_MAX} characters, and {EVIDENCE_LENGTH_MAX} of evidence"
         )
+
+
+def _overrides(rules: list[str] | None) -> None:
+    """Only some rules can be set aside."""
+    if set(rules or ()) - set(OVERRIDABLE):
+        wrong_use(f"--override: 可用 known: {', '.join(OVERRIDABLE)}")
 
 
 def _named(text: str) -> RecordName:
@@ -77,14 +86,13 @@ def merge(
     by: By = "",
     reason: Reason = "",
     evidence: Evidence = "",
-    override: Annotated[list[str] | None, typer.Option(metavar="RULE", help="越过的规则 rules to set aside")] = None,
+    override: Override = None,
     preview: Preview = False,
 ) -> None:
     """合并客户 Ask for a merge of customers, which another person approves; or preview it."""
     if not 2 <= len(members) <= merges.MEMBERS_MAX:
         wrong_use(f"请给出 2–{merges.MEMBERS_MAX} 个客户号 give 2 to {merges.MEMBERS_MAX} customer numbers")
-    if set(override or ()) - set(OVERRIDABLE):
-        wrong_use(f"--override: 可用 known: {', '.join(OVERRIDABLE)}")
+    _overrides(override)
     if preview:
         with _steward(by) as run:
             terminal.print_preview(run(lambda s, c: merges.preview_merge(s, c, members, survivor)))
@@ -151,12 +159,15 @@ def judge(
     by: By = "",
     reason: Reason = "",
     evidence: Evidence = "",
+    override: Override = None,
 ) -> None:
     """人工裁决 Say of two source records that they are one party's or not, or take it back."""
     names = _named(one), _named(other)
+    _overrides(override)
     _asks(by, reason, evidence)
     with _steward(by) as run:
-        asked = run(lambda s, c: judging.judge(s, c, *names, verdict, reason=reason, evidence=evidence))
+        given: dict[str, Any] = {"reason": reason, "evidence": evidence, "override": override or ()}
+        asked = run(lambda s, c: judging.judge(s, c, *names, verdict, **given))
         if asked:
             terminal.print_operation(asked)
         else:

@@ -12,3 +12,5 @@ class Verdict(StrEnum):
     NOT_SAME = "NOT_SAME"
     WITHDRAWN = "WITHDRAWN"
     """What was said before no longer holds; the rules decide again."""
+    UNDECIDED = "UNDECIDED"
+    """An operation on other customers would have let the rules join the two: they don't by themselves, and a person is asked."""

@@ -87,6 +87,11 @@ class Assignment:
     moves: list[Move] = field(default_factory=list)
     misfits: list[Question] = field(default_factory=list)
 
+    @property
+    def resurrected(self) -> dict[str, str]:
+        """The numbers that had been merged and live again, with those they led to."""
+        return {no: to for no in self.members if (to := self.parties[no].merged_into)}
+
 
 @dataclass(slots=True)
 class Group:
@@ -96,6 +101,7 @@ class Group:
         links: the live link of each record, its id and its rule.
         parties: all numbers whose records these are, retired ones too.
         judged: the pairs of these records that were judged, and how.
+        undecided: pairs that the rules don't join by themselves.
         ties: the groups that judgements tie.
         doubted: records that now tell of somebody else than when they were tied, and that nothing else ties to the others.
         cleared: tied records that may have been doubted, as pairs that are stored tell, and are not any more.
@@ -110,6 +116,7 @@ class Group:
     links: dict[int, tuple[int, str]] = field(default_factory=dict)
     whole: set[int] = field(default_factory=set)
     judged: dict[tuple[int, int], str] = field(default_factory=dict)
+    undecided: list[tuple[int, int]] = field(default_factory=list)
     ties: Roots = field(default_factory=dict)
     doubted: set[int] = field(default_factory=set)
     cleared: set[int] = field(default_factory=set)
@@ -123,6 +130,7 @@ class Group:
         placed never moves by itself.
         """
         judged = [pair for pair, verdict in self.judged.items() if verdict == Verdict.NOT_SAME]
+        judged += [(lo, hi) for lo, hi in self.undecided if self.ties.get(lo, lo) != self.ties.get(hi, hi)]
         return [*judged, *combinations(sorted({self.ties[r] for r in self.ties if r in self.home}), 2)]
 
     def settled(self) -> Callable[[int, int], bool]:

@@ -50,8 +50,7 @@ def leave(session: Session, context: Context, operation_id: int, survivor: str, 
 
 def follow(session: Session, context: Context, assignment: Assignment) -> None:
     """Brings what is to be done to the numbers where it is to be done now, after numbers have retired or live again."""
-    back = {no: party.merged_into for no, party in assignment.parties.items() if no in assignment.members}
-    led = {**assignment.merged, **{no: to for no, to in back.items() if to}}
+    led = assignment.merged | assignment.resurrected
     if led:
         refresh(session, context, {*led, *led.values()})
 

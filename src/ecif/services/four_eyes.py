@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category, normalize
+
 from ecif.services.context import Context
 
 
@@ -16,8 +18,8 @@ class NotMaker(Exception):
 def must_be_other(context: Context, maker: str, caller: str) -> None:
     """Whoever decides has to be another person than the maker, who called through ``caller``.
 
-    A caller who names no clerk may be any of his: he is another only than one who named none either, and called through
-    another caller.
+    A name in another case or width, with other blanks or with what nobody sees, is the same person's. A caller who names no
+    clerk may be any of his: he is another only than one who named none either, and called through another caller.
 
     Raises:
         MakerIsChecker: he is, or may be, the same.
@@ -25,8 +27,8 @@ def must_be_other(context: Context, maker: str, caller: str) -> None:
     call = context.call
     if call is None or _is(context, maker):
         raise MakerIsChecker
-    nameless = maker.casefold() == caller.casefold()
-    if not (call.caller.casefold() != caller.casefold() if nameless else call.operator):
+    nameless = _shown(maker) in ("", _shown(caller))
+    if not (_shown(call.caller) != _shown(caller) if nameless else _shown(call.operator)):
         raise MakerIsChecker
 
 
@@ -41,4 +43,9 @@ def must_be_maker(context: Context, maker: str) -> None:
 
 
 def _is(context: Context, person: str) -> bool:
-    return context.person.casefold() == person.casefold()
+    return _shown(context.person) == _shown(person)
+
+
+def _shown(name: str) -> str:
+    """What a reader tells a name by: letters, digits and signs, of whatever width and case."""
+    return "".join(c for c in normalize("NFKC", name) if category(c)[0] in "LNPS").casefold()

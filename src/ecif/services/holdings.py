@@ -44,13 +44,15 @@ _RELATIONS = (
     " JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL) s"
     f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
 )
-_COUNTS = (
-    "SELECT l.customer_no, a.legal_entity, count(*) AS open,"
-    f" count(*) FILTER (WHERE a.account_class = '{AccountClass.I}') AS class_i,"
-    f" count(*) FILTER (WHERE a.account_class = '{AccountClass.II}') AS class_ii,"
-    f" count(*) FILTER (WHERE a.kind = '{DEBIT_CARD}') AS debit_cards"
+_COUNTS = (  # of each customer, and of all together (without a number): what several records name is one account
+    "SELECT l.customer_no, a.legal_entity, count(DISTINCT n.one) AS open,"
+    f" count(DISTINCT n.one) FILTER (WHERE a.account_class = '{AccountClass.I}') AS class_i,"
+    f" count(DISTINCT n.one) FILTER (WHERE a.account_class = '{AccountClass.II}') AS class_ii,"
+    f" count(DISTINCT n.one) FILTER (WHERE a.kind = '{DEBIT_CARD}') AS debit_cards"
     " FROM link l JOIN account a ON a.owner_id = l.record_id"
-    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED' GROUP BY 1, 2 ORDER BY 1, 2"
+    " CROSS JOIN LATERAL (SELECT coalesce(a.digest::text, a.record_id || ':' || a.position) AS one) n"
+    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
+    " GROUP BY GROUPING SETS ((l.customer_no, a.legal_entity), (a.legal_entity)) ORDER BY 1, 2"
 )
 _COUNTED = {"CLASS_II_MAX": "class_ii", "DEBIT_CARDS_MAX": "debit_cards"}
 """What the rules of the most count."""
@@ -109,13 +111,18 @@ class Accounts:
         return _held(query(session, _ACCOUNTS, nos=list(nos)), ("number", "kind", "account_class", "status"))
 
     def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
-        """Both hold open accounts; at one bank both hold one of Class I, or together they hold more than a customer may."""
+        """Both hold open accounts; at one bank both hold one of Class I, or together they hold more than a customer may.
+
+        What they hold in common is not both's: they have to hold more together than any of them alone.
+        """
         rows = query(session, _COUNTS, nos=list(nos))
+        each, together = [row for row in rows if row.customer_no], [row for row in rows if not row.customer_no]
         counts: Counter[str] = Counter()
-        for row in rows:
+        for row in each:
             counts[row.customer_no] += row.open
-        both = [Finding("BOTH_HOLD_ACCOUNTS", {"open_accounts": dict(counts)})] if len(counts) > 1 else []
-        return [*both, *_class_i(rows), *_beyond(rows)]
+        more = sum(row.open for row in together) > max(counts.values(), default=0)
+        both = [Finding("BOTH_HOLD_ACCOUNTS", {"open_accounts": dict(counts)})] if more else []
+        return [*both, *_class_i(each, together), *_beyond(together)]
 
     def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
         """They go with their records."""
@@ -126,23 +133,25 @@ class Accounts:
         return _items(rows, ("customer_no", "number", "kind", "account_class", "status", "opened_on"))
 
 
-def _class_i(rows: Sequence[Any]) -> Iterator[Finding]:
+def _class_i(each: Sequence[Any], together: Sequence[Any]) -> Iterator[Finding]:
     """The banks at which several of the customers hold a Class I account."""
     held: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in rows:
+    for row in each:
         if row.class_i:
             held[row.legal_entity][row.customer_no] = row.class_i
-    both = {entity: counts for entity, counts in held.items() if len(counts) > 1}
+    both = {
+        row.legal_entity: held[row.legal_entity]
+        for row in together
+        if row.class_i > max(held[row.legal_entity].values(), default=0)
+    }
     if both:
         yield Finding("BOTH_HOLD_CLASS_I", {"class_i": both})
 
 
-def _beyond(rows: Sequence[Any]) -> Iterator[Finding]:
+def _beyond(together: Sequence[Any]) -> Iterator[Finding]:
     """The banks at which the customers together hold more of something than one may."""
     for rule, counted in _COUNTED.items():
-        held: Counter[str] = Counter()
-        for row in rows:
-            held[row.legal_entity] += getattr(row, counted)
+        held = {row.legal_entity: getattr(row, counted) for row in together}
         beyond = {entity: n for entity, n in held.items() if n > MOST[rule]}
         if beyond:
             yield Finding(rule, {counted: beyond, "most": MOST[rule]})

@@ -21,7 +21,7 @@ from ecif.domain.records import PartyRecord, RecordName
 from ecif.matching.features import Features, dump_features, features_of, load_features
 from ecif.matching.keys import LASTING, Key, KeyKind, lookup_keys, match_keys, name_keys, row_kind
 from ecif.models import Account, RecordFeatures, RecordKey, Relation, SourceRecord, SourceRecordVersion
-from ecif.services import follow_ups
+from ecif.services import follow_ups, operations
 from ecif.services.accounts import Owners, owners
 from ecif.services.assignment import Assignment
 from ecif.services.candidates import claim, claim_more
@@ -310,6 +310,8 @@ def follow(
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
+    if assignment.resurrected:  # also where no person parted them: a record that turned into somebody else leaves
+        operations.mark_reversed(session, context, assignment.resurrected)
     follow_ups.follow(session, context, assignment)
     if ask:
         customers = {*assignment.changed, *assignment.merged}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
+from ecif.domain.merge_policy import Finding
 from ecif.domain.records import RecordName
-from ecif.services import operations
+from ecif.services import follow_ups, operations
 from ecif.services.changes import log_change
 from ecif.services.context import Context
 from ecif.services.judgements import contradicts, pair
-from ecif.services.merges import ask_merge
+from ecif.services.merges import allow, ask_merge
 from ecif.services.operations import Kind, Operation
 from ecif.services.outcomes import OperationStale, Regrouped, carry_out, seen, taken_back, unchanged
 from ecif.services.regrouping import Members, Said, lock
@@ -32,14 +35,17 @@ def judge(
     *,
     reason: str,
     evidence: str = "",
+    override: Collection[str] = (),
 ) -> Operation | None:
     """Says of two source records whether they are one party's, or takes back what was said.
 
     What moves no record holds at once. What moves some is an operation that waits for another person; that two customers
-    are one is a merge.
+    are one is a merge. Where the rules would merge customers once it is taken back, that they are not one, it is looked at as
+    every merge is.
 
     Args:
         evidence: where the proof is kept; it lets two valid numbers be one person's.
+        override: rules on merges that the steward takes upon himself to set aside, where they may be.
 
     Returns:
         The operation that waits, None where the judgement holds already.
@@ -48,29 +54,31 @@ def judge(
         SourceRecordNotFound: a record was never sent.
         OperationStale, NumberRetired: a record went to another customer meanwhile.
         JudgementContradicts: other judgements tie the records, or keep them apart.
-        MergeBlocked: a rule forbids that the two customers be one.
+        MergeBlocked: a rule forbids that the customers be one.
     """
     found = located(session, [one, other])
     homes = dict(found.values())
     if verdict is Verdict.SAME and len(set(homes.values())) == 2:
         nos = sorted(homes.values())
-        return ask_merge(session, context, nos, reason=reason, evidence=evidence, records=[one, other])
+        return ask_merge(
+            session, context, nos, reason=reason, evidence=evidence, override=override, records=[one, other]
+        )
     members = lock(session, set(homes.values()))
     left = [homes[r] for r in homes if members.home.get(r) != homes[r]]  # before they were locked
     if left:
         raise OperationStale(left)
     said = _said(members, list(homes), verdict)
-    moves = False
-    with taken_back(session):
-        moves = bool(carry_out(session, context, members, said, (), None).moved)
-    if moves:
+    tried = _tried(session, context, members, said, verdict)
+    if tried.moved:
+        _allowed(session, said, tried, evidence, override)
         request = {"source_records": sorted([list(one), list(other)]), "verdict": verdict.value}
         no = found[one][1]
         return operations.ask(
-            session, context, Kind.JUDGEMENT, no, request, seen(members), reason=reason, evidence=evidence
-        )
+            session, context, Kind.JUDGEMENT, no, request, seen(members),
+            reason=reason, evidence=evidence, override=override, others=tried.retired,
+        )  # fmt: skip
     context = log_change(session, context, "JUDGE", reason=reason, evidence=evidence)
-    carry_out(session, context, members, said, (), None, reason=reason)
+    carry_out(session, context, members, said, (), None, reason=reason, alone=_alone(verdict))
     return None
 
 
@@ -78,13 +86,49 @@ def approved_judgement(session: Session, context: Context, operation: Operation)
     """Carries out what was asked for.
 
     Raises:
-        OperationStale, JudgementContradicts: it can't be any more.
+        OperationStale, JudgementContradicts, MergeBlocked: it can't be any more.
     """
     members = unchanged(session, operation.seen)
     found = located(session, [(system, key) for system, key in operation.request["source_records"]])
     operations.keep_records(session, operation.id, members.home)
-    said = _said(members, [record for record, _ in found.values()], Verdict(operation.request["verdict"]))
-    return carry_out(session, context, members, said, (), operation)
+    verdict = Verdict(operation.request["verdict"])
+    said = _said(members, [record for record, _ in found.values()], verdict)
+    left: list[Finding] = []
+    if not _alone(verdict):
+        tried = _tried(session, context, members, said, verdict)
+        left = _allowed(session, said, tried, operation.evidence, operation.override)
+    done = carry_out(session, context, members, said, (), operation, alone=_alone(verdict))
+    follow_ups.leave(session, context, operation.id, done.survivor, left)
+    return done
+
+
+def _tried(session: Session, context: Context, members: Members, said: Said, verdict: Verdict) -> Regrouped:
+    """What the judgement would do; nothing is changed."""
+    with taken_back(session):
+        return carry_out(session, context, members, said, (), None, alone=_alone(verdict))
+
+
+def _allowed(session: Session, said: Said, tried: Regrouped, evidence: str, override: Collection[str]) -> list[Finding]:
+    """What is to be said of the customers whom the rules would merge, if nothing forbids it.
+
+    Raises:
+        MergeBlocked: a rule does.
+    """
+    joined: dict[str, set[str]] = defaultdict(set)
+    for _, left, to in tried.moved:
+        if left in tried.retired:
+            joined[to] |= {left, to}
+    found: list[Finding] = []
+    for nos in joined.values():
+        sides = lock(session, nos.difference(tried.created, tried.resurrected))
+        standing = {p: word for p, word in sides.words.items() if p not in said}
+        found += allow(session, replace(sides, words=standing), evidence, override)
+    return found
+
+
+def _alone(verdict: Verdict) -> bool:
+    """Whether it leads nobody else anywhere: where what was said is taken back, the rules decide again, of whomever."""
+    return verdict is not Verdict.WITHDRAWN
 
 
 def _said(members: Members, two: Sequence[int], verdict: Verdict) -> Said:

@@ -49,8 +49,8 @@ from ecif.services.candidates import (
     strong_keys_of,
 )
 from ecif.services.context import Context
-from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
-from ecif.services.lane import out_of_turn
+from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of, told_apart
+from ecif.services.lane import keep, out_of_turn
 from ecif.services.rematch import misfits, moves
 from ecif.services.rows import query
 
@@ -154,13 +154,13 @@ def hold(session: Session, context: Context, records: Mapping[int, Features]) ->
 
 def joining(
     session: Session, context: Context, features: Mapping[int, Features], one: Iterable[int], other: Collection[int]
-) -> set[tuple[int, int]]:
-    """Of the pairs across that the rules would make one, the first of each tier; of the first :data:`ACROSS_MAX`."""
+) -> list[Edge]:
+    """The pairs across that the rules would make one, of the first :data:`ACROSS_MAX`, the strongest of each tier last."""
     shared: dict[str, int] = {}
     shared_values(session, context, match_keys_of(features.values()), shared)
     pairs = ((min(a, b), max(a, b)) for a, b in islice(product(one, other), ACROSS_MAX))
     decided = {(lo, hi): decide(features[lo], features[hi], shared) for lo, hi in pairs}
-    return set({tier: (lo, hi) for tier, lo, hi in reversed(auto(decided))}.values())
+    return auto(decided)[::-1]
 
 
 def _decide(
@@ -217,6 +217,7 @@ def _lock(
         ties = query(session, _TIES, ids=list(group.home))
         group.held = group.held or any(tie.tie == HELD for tie in ties)
         group.judged = {(t.record_lo, t.record_hi): t.tie for t in ties if t.tie in JUDGED}
+        group.undecided = [(t.record_lo, t.record_hi) for t in ties if t.tie == Verdict.UNDECIDED]
         tied = [t for t in ties if t.tie in (HELD, Verdict.SAME)]
         beyond = {r for t in tied for r in (t.record_lo, t.record_hi)} - records
         unsettled = moved | (beyond - group.home.keys())
@@ -225,6 +226,8 @@ def _lock(
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)
     load_known(session, records, found.features)
+    if told_apart(group.judged, group.home):  # a question may be settled by way of those, and others may end that
+        _keep_asked(session, decisions, {*work, *group.home})
     group.tied = dict(tied_beyond(session, group.judged, group.home))
     settled = group.settled()
     for pair in [pair for pair in decisions if settled(*pair) and pair not in group.judged]:
@@ -238,6 +241,18 @@ def _lock(
     group.cleared = open_to & group.ties.keys() - group.doubted
     group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
+
+
+def _keep_asked(session: Session, decisions: Mapping[tuple[int, int], Decision], ours: Collection[int]) -> None:
+    """Keeps the customers of all whom we may have to ask about from being joined and parted until ours are seen."""
+    asked = [pair for pair, decision in decisions.items() if decision.outcome is Outcome.REVIEW]
+    others, kept = {r for pair in asked for r in pair}.difference(ours), set[str]()
+    while others:
+        nos = {no for _, no in query(session, _LINKS, ids=list(others))} - kept
+        if not nos:
+            break
+        keep(session, nos)
+        kept |= nos  # and see whether they were still theirs then
 
 
 def _changed(found: Search, ties: Iterable[Any]) -> set[int]:

@@ -91,7 +91,7 @@ def ask_merge(
         return known
     live, chosen = _members(session, nos, survivor)
     members = lock(session, live)
-    _allow(session, members, evidence, override)
+    allow(session, members, evidence, override)
     return operations.ask(
         session, context, Kind.MERGE, chosen or survivor_of(session, members), request, seen(members),
         reason=reason, evidence=evidence, override=override, others=nos,
@@ -105,12 +105,25 @@ def approved_merge(session: Session, context: Context, operation: Operation) -> 
         OperationStale, MergeBlocked, SourceRecordNotFound: it can't be any more.
     """
     members = unchanged(session, operation.seen)
-    found = _allow(session, members, operation.evidence, operation.override)
+    found = allow(session, members, operation.evidence, operation.override)
     said = merging(members, operation.customer_no) | _pair(session, operation.request.get("source_records", ()))
     operations.keep_records(session, operation.id, members.home)
     merged = carry_out(session, context, members, said, [operation.customer_no], operation)
     follow_ups.leave(session, context, operation.id, merged.survivor, found)
     return merged
+
+
+def allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> list[Finding]:
+    """What is to be said of a merge of these customers, if nothing forbids it.
+
+    Raises:
+        MergeBlocked: a rule does.
+    """
+    found = findings(session, members)
+    blocks = standing_blocks(found, evidence=bool(evidence), override=frozenset(override))
+    if blocks:
+        raise MergeBlocked(blocks)
+    return found
 
 
 def _pair(session: Session, names: Sequence[Sequence[str]]) -> Said:
@@ -130,15 +143,6 @@ def _members(session: Session, nos: Sequence[str], survivor: str) -> tuple[list[
     if len(live) < 2:
         raise NothingToMerge
     return live, led[survivor] if survivor else ""
-
-
-def _allow(session: Session, members: Members, evidence: str, override: Collection[str]) -> list[Finding]:
-    """What is to be said of the merge, if nothing forbids it."""
-    found = findings(session, members)
-    blocks = standing_blocks(found, evidence=bool(evidence), override=frozenset(override))
-    if blocks:
-        raise MergeBlocked(blocks)
-    return found
 
 
 def _stands(session: Session, nos: Sequence[str]) -> bool:

@@ -37,7 +37,8 @@ _OUTDATE = (
 OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
 """The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
 _REVERSED = (
-    "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE kind = 'MERGE' AND status = 'DONE' AND id IN"
+    "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE status = 'DONE'"
+    " AND (kind = 'MERGE' OR (kind = 'JUDGEMENT' AND outcome::jsonb -> 'retired' <> '[]')) AND id IN"
     " (SELECT operation_id FROM operation_customer WHERE customer_no = ANY(%(nos)b::text[])) AND"
     " (SELECT count(*) = count(DISTINCT coalesce(merged_into, customer_no)) FROM party WHERE customer_no IN"
     " (SELECT customer_no FROM operation_record WHERE operation_id = o.id))"
@@ -72,7 +73,7 @@ class Status(StrEnum):
     WITHDRAWN = "WITHDRAWN"
     """By whoever asked for it."""
     REVERSED = "REVERSED"
-    """A merge that was undone, or whose customers a split or a later judgement parted again."""
+    """A merge that was undone, or whose customers were parted again: by a split, a later judgement, or a record that changed."""
 
 
 class OperationNotFound(Exception):

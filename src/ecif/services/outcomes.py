@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.merge_policy import Finding
 from ecif.domain.records import RecordName
-from ecif.services import customers, follow_ups, operations
+from ecif.services import customers
 from ecif.services.assignment import Assignment
 from ecif.services.context import Context
 from ecif.services.customers import Golden
@@ -80,33 +80,32 @@ def carry_out(
     operation: Operation | None,
     *,
     reason: str = "",
+    alone: bool = True,
 ) -> Regrouped:
-    """Carries judgements out, takes along what does not hang on a source record, and marks the merges that are no more.
+    """Carries judgements out, and takes along what does not hang on a source record.
 
     Args:
         preferred: numbers that stay or live again, before others of the same records; of a merge or split, the survivor.
+        alone: nobody else is led anywhere by it, see :func:`ecif.services.regrouping.apply`.
     """
     person = operation.maker if operation else context.person
     assignment = apply(
         session, context, members, said,
         reason=operation.reason if operation else reason, person=person, preferred=preferred,
-        operation_id=operation.id if operation else None,
+        operation_id=operation.id if operation else None, alone=alone,
     )  # fmt: skip
     regrouped = _regrouped(assignment, next(iter(preferred), next(iter(members.by_no))))
     for holding in HOLDINGS:
         holding.move(session, context, {name: (left, to) for name, left, to in regrouped.moved})
-    if regrouped.resurrected:
-        operations.mark_reversed(session, context, regrouped.resurrected)
-        follow_ups.refresh(session, context, {*members.by_no, *regrouped.resurrected})
     return regrouped
 
 
 def _regrouped(assignment: Assignment, survivor: str) -> Regrouped:
     parties = assignment.parties
     return Regrouped(
-        survivor,
+        assignment.merged.get(survivor, survivor),
         retired=sorted(no for no in assignment.merged if not parties[no].merged_into),
-        resurrected=sorted(no for no in assignment.members if parties[no].merged_into),
+        resurrected=sorted(assignment.resurrected),
         created=sorted(no for no in assignment.members if parties[no].new),
         moved=[(name_of(name), left, to) for name, left, to in assignment.moved],
     )

@@ -7,6 +7,7 @@ later; what is severed is severed by a NOT_SAME. Undoing a merge says NOT_SAME o
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,7 +23,7 @@ from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
-from ecif.services.judgements import Pair, pair, settled, standing, tied_beyond, write
+from ecif.services.judgements import Pair, Word, bases, last_words, pair, settled, tied_beyond, write
 from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
 from ecif.services.maintenance import OWN_KEY
@@ -30,6 +31,8 @@ from ecif.services.rows import query, send
 
 RECORDS_MAX = 2000
 """Records that one operation may touch."""
+HOLDS_MAX = 4
+"""How often it is tried to keep others out of an operation."""
 
 _LOCK = (
     " SELECT customer_no, party_type, status, anchor_id, version, merged_into FROM party"
@@ -49,7 +52,12 @@ _BROUGHT = (
     " AND NOT customer_no = ANY(%(nos)b::text[])"
 )
 _ISSUED = "SELECT customer_no FROM party WHERE anchor_id = ANY(%(ids)b::bigint[]) AND customer_no <> %(no)b"
-_TAKEN = "SELECT anchor_id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[])"
+_TAKEN = (
+    "SELECT anchor_id AS id FROM party WHERE anchor_id = ANY(%(ids)b::bigint[]) UNION"
+    " SELECT r.record_id FROM operation_record r JOIN operation o ON o.id = r.operation_id AND o.kind = 'MERGE'"
+    " AND o.status = 'DONE' WHERE r.record_id = ANY(%(ids)b::bigint[]) AND r.customer_no <> %(no)b"
+)
+"""Records that other numbers were issued for, or that come back to others when a merge is undone."""
 _DOUBTFUL = (
     f"SELECT record_lo, record_hi FROM doubtful_pair WHERE rule <> '{JUDGED_OTHER_RULE}'"
     " AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
@@ -68,6 +76,14 @@ class NumberRetired(Exception):
     def __init__(self, no: str, into: str) -> None:
         super().__init__(no, into)
         self.no, self.into = no, into
+
+
+class LeadsOthers(Exception):
+    """What was said would lead records of other customers somewhere; ``nos`` says whose."""
+
+    def __init__(self, nos: Sequence[str]) -> None:
+        super().__init__(*nos)
+        self.nos = nos
 
 
 class TooManyToMove(Exception):
@@ -92,7 +108,12 @@ class Members:
 
     by_no: Mapping[str, Member]
     features: dict[int, Features] = field(repr=False)
-    judged: Said
+    words: Mapping[Pair, Word]
+
+    @property
+    def judged(self) -> Said:
+        """What stands of pairs of which one of their records is a half."""
+        return {p: word.verdict for p, word in self.words.items() if word.verdict is not Verdict.WITHDRAWN}
 
     @property
     def home(self) -> dict[int, str]:
@@ -109,9 +130,14 @@ class Members:
         return self.features[record].name
 
     def digest(self, no: str) -> str:
-        """Which records a customer holds, and of whom they tell, so that it can be told whether they are what they were."""
-        told = [(r, identity(self.features[r])) for r in self.by_no[no].records]
-        return blake2b(repr(told).encode(), digest_size=8).hexdigest()
+        """Which records a customer holds, of whom they tell, and what was judged of them and others of these customers, so that
+        it can be told whether they are what they were.
+        """
+        records = self.by_no[no].records
+        own, home = set(records), self.home
+        told = [(r, identity(self.features[r])) for r in records]
+        said = sorted(word.id for p, word in self.words.items() if not own.isdisjoint(p) and home.keys() >= {*p})
+        return blake2b(repr((told, said)).encode(), digest_size=8).hexdigest()
 
 
 def live_numbers(session: Session, nos: Collection[str]) -> dict[str, str]:
@@ -156,7 +182,7 @@ def lock(session: Session, nos: Collection[str]) -> Members:
         )
         for row in rows
     }
-    return Members(members, features, standing(session, ids))
+    return Members(members, features, last_words(session, ids))
 
 
 def merging(members: Members, survivor: str) -> Said:
@@ -209,7 +235,8 @@ def undoing(
             for ours in (True, False)
         )
         said |= severing(members, leave, others)
-        said |= dict.fromkeys(joining(session, context, members.features, leave, others), Verdict.NOT_SAME)
+        across = joining(session, context, members.features, leave, others)
+        said |= dict.fromkeys({tier: (lo, hi) for tier, lo, hi in across}.values(), Verdict.NOT_SAME)
         said |= _tie(leave, leave[0], members.same) if leave else {}
     said |= {pair(a, b): Verdict.NOT_SAME for a, b in combinations(anchors.values(), 2)}
     return _news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
@@ -248,7 +275,8 @@ def _tie(records: Sequence[int], first: int, same: Iterable[Pair]) -> Said:
 
 
 def _news(said: Said, members: Members) -> Said:
-    return {p: verdict for p, verdict in said.items() if members.judged.get(p) is not verdict}
+    judged = members.judged
+    return {p: verdict for p, verdict in said.items() if judged.get(p) is not verdict}
 
 
 def apply(
@@ -261,12 +289,69 @@ def apply(
     person: str,
     preferred: Collection[str] = (),
     operation_id: int | None = None,
+    renewed: Collection[int] = (),
+    alone: bool = False,
 ) -> Assignment:
-    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller."""
-    write(session, context, said, members.features, reason=reason, person=person, operation_id=operation_id)
-    _forget(session, members, said)
-    dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
-    return follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
+    """Writes the judgements down and decides again whose records these are; the customers are locked by the caller.
+
+    Args:
+        renewed: records that are said to be where they belong as they are now; of others that were tied before it is still
+            asked whether they do.
+        alone: nobody else is led anywhere by it. Where the rules would now join one of these customers, or some others, with
+            somebody they were not with, only because of what was said here, the pair is UNDECIDED: a steward is asked.
+
+    Raises:
+        LeadsOthers: they can't be kept out.
+    """
+    held: Said = {}
+    features = members.features
+    for _ in range(HOLDS_MAX):
+        if alone:
+            send(session, "SAVEPOINT attempted")
+        told = bases(members.words, features, renewed)
+        write(session, context, said | held, told, reason=reason, person=person, operation_id=operation_id)
+        _forget(session, members, said)
+        dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
+        assignment = follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
+        led = [move for move in assignment.moved if alone and not _ours(members, assignment, *move[1:])]
+        if not led:
+            return assignment
+        send(session, "ROLLBACK TO SAVEPOINT attempted")
+        features = dict(features)
+        decided = settled(members.judged | said)
+        found = _meeting(session, context, members, assignment, led, features)
+        fresh = {p: verdict for p, verdict in found.items() if p not in held and not decided(*p)}
+        if not fresh:
+            break
+        held |= fresh
+    raise LeadsOthers(sorted({no for _, *ends in led for no in ends if no not in members.by_no}))
+
+
+def _ours(members: Members, assignment: Assignment, left: str, to: str) -> bool:
+    """Whether a record left one of these customers for another of them, or for a number that they bring forth."""
+    party = assignment.parties[to]
+    return left in members.by_no and (to in members.by_no or party.new or party.merged_into in members.by_no)
+
+
+def _meeting(
+    session: Session,
+    context: Context,
+    members: Members,
+    assignment: Assignment,
+    led: Sequence[tuple[str, str, str]],
+    features: dict[int, Features],
+) -> Said:
+    """The pairs that the rules would make one between these customers and the others who were led somewhere, and among those."""
+    load_known(session, [r for records in assignment.members.values() for r in records], features)
+    came = {name: left for name, left, _ in assignment.moved}
+    groups: dict[str, list[int]] = defaultdict(list)
+    for no, records in assignment.members.items():
+        for record in records:
+            groups[came.get(features[record].name, no)].append(record)
+    others = {no for _, *ends in led for no in ends} - members.by_no.keys()
+    known = [list(members.features), *(groups[no] for no in sorted(others))]
+    across = (joining(session, context, features, one, other) for one, other in combinations(known, 2))
+    return {(lo, hi): Verdict.UNDECIDED for pairs in across for _, lo, hi in pairs}
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:
@@ -312,7 +397,7 @@ def give_anchor(session: Session, members: Members, no: str, moved: Collection[i
 
 
 def _free(session: Session, members: Members, no: str, moved: Collection[int]) -> list[int]:
-    """Records that stay and for which no number was issued."""
+    """Records that stay, and that no other number stands for, nor would after an undo."""
     stay = [r for r in members.by_no[no].records if r not in moved]
-    taken = {row.anchor_id for row in query(session, _TAKEN, ids=stay)}
+    taken = {row.id for row in query(session, _TAKEN, ids=stay, no=no)}
     return [r for r in stay if r not in taken]

@@ -162,13 +162,15 @@ def _reversible(session: Session, merge: Operation) -> tuple[Members, dict[int, 
     """The customer that the merged numbers lead to now, locked, and what each number held before.
 
     Raises:
-        ReverseBlocked: the numbers no longer lead to one customer, because of later operations.
+        ReverseBlocked: the numbers no longer lead to one customer, or one stands for another's record, because of later
+            operations.
     """
-    led = live_numbers(session, _numbers(merge))
-    if len(set(led.values())) != 1:
+    led, held = live_numbers(session, _numbers(merge)), operations.records(session, merge.id)
+    stand = _anchors(session, _numbers(merge))
+    if len(set(led.values())) != 1 or any(held.get(anchor, no) != no for no, anchor in stand.items()):
         later = {o.id for no in led for o in operations.listing(session, status="DONE", customer_no=no, after=merge.id)}
         raise ReverseBlocked(sorted(later))
-    return lock(session, set(led.values())), operations.records(session, merge.id)
+    return lock(session, set(led.values())), held
 
 
 def _reverse(

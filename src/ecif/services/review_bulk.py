@@ -53,7 +53,8 @@ _DECIDED = (
     " WHERE e.bulk_id = %(id)b AND e.action = %(decision)b ORDER BY r.id"
 )
 _SAID = (
-    f"SELECT record_lo, record_hi FROM judgement j WHERE change_id = %(change)b AND verdict = 'NOT_SAME' AND {NEWEST}"
+    "SELECT record_lo, record_hi FROM judgement j WHERE change_id = %(change)b AND verdict IN ('NOT_SAME', 'UNDECIDED')"
+    f" AND {NEWEST}"
 )
 _HOMES = "SELECT DISTINCT customer_no FROM link WHERE record_id = ANY(%(ids)b::bigint[]) AND ended_at IS NULL"
 _REOPEN = (

@@ -251,14 +251,18 @@ def lock_ends(session: Session, rows: Sequence[Any]) -> Members:
 def judge_apart(session: Session, context: Context, members: Members, rows: Sequence[Any], reason: str) -> None:
     """Says of the two customers of each review, by all their doubtful pairs and by their anchors, that they are not one.
 
-    It moves no record, so that it holds at once. The reviews are closed first: what is decided again finds them so.
+    It moves no record, also none of others, so that it holds at once. The reviews are closed first: what is decided again finds
+    them so.
+
+    Raises:
+        LeadsOthers: it would.
     """
     send(session, _CLOSE, ids=[row.id for row in rows], outcome=ReviewDecision.NOT_SAME.value, now=context.now)
     los, his = [row.customer_lo for row in rows], [row.customer_hi for row in rows]
     pairs = {(r.record_lo, r.record_hi) for r in query(session, _BETWEEN, los=los, his=his)}
     ends = ((members.by_no[lo].anchor, members.by_no[hi].anchor) for lo, hi in zip(los, his, strict=True))
     said: Said = dict.fromkeys(pairs | {pair(*two) for two in ends}, Verdict.NOT_SAME)
-    apply(session, context, members, said, reason=reason, person=person_of(context))
+    apply(session, context, members, said, reason=reason, person=person_of(context), alone=True)
 
 
 def judge_fitting(session: Session, context: Context, members: Members, row: Any, reason: str) -> None:
@@ -273,6 +277,6 @@ def judge_fitting(session: Session, context: Context, members: Members, row: Any
     send(session, _CLOSE, ids=[row.id], outcome=ReviewDecision.SAME.value, now=context.now)
     those = {told["record"] for told in orjson.loads(row.evidence)["records"]}
     said: Said = dict.fromkeys((p for p in members.same if not those.isdisjoint(p)), Verdict.SAME)
-    moved = apply(session, context, members, said, reason=reason, person=person_of(context)).moved
+    moved = apply(session, context, members, said, reason=reason, person=person_of(context), renewed=those).moved
     if moved:
         raise DecisionMoves(sorted({no for _, left, to in moved for no in (left, to)} - members.by_no.keys()))

@@ -11,7 +11,7 @@ from ecif.domain.records import RecordName
 from ecif.domain.text import compact
 from ecif.matching.keys import KeyKind
 from ecif.services import operations
-from ecif.services.accounts import give, named
+from ecif.services.accounts import coming_back, give, named
 from ecif.services.context import Context
 from ecif.services.maintenance import VersionConflict
 from ecif.services.operations import Kind, Operation
@@ -140,7 +140,7 @@ def _digested(context: Context, accounts: Accounts) -> list[tuple[RecordName, UU
 def _given(
     session: Session, members: Members, no: str, ids: Collection[int], accounts: Sequence[tuple[RecordName, UUID]]
 ) -> list[tuple[int, UUID]]:
-    return named(session, set(members.by_no[no].records) - set(ids), accounts)
+    return named(session, set(members.by_no[no].records) - set(ids), ids, accounts)
 
 
 def _split(
@@ -154,6 +154,8 @@ def _split(
 ) -> Regrouped:
     if not give_anchor(session, members, no, ids):
         raise OnlyByUndo
-    if accounts:
-        give(session, context, accounts, min(ids), operation.id if operation else None)
+    stay = set(members.by_no[no].records) - set(ids)
+    given = {**coming_back(session, stay, ids), **dict.fromkeys(accounts, min(ids))}
+    if given:
+        give(session, context, given, operation.id if operation else None)
     return carry_out(session, context, members, splitting(members, no, ids), [no], operation)

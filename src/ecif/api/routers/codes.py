@@ -32,7 +32,7 @@ _TWO_LANGUAGES = re.compile("([ -~]+) (.+)")
 
 
 _REQUESTS = {"PENDING": "待复核", "APPROVED": "已通过", "REJECTED": "已拒绝"}
-_VERDICTS = {"SAME": "同一客户", "NOT_SAME": "非同一客户", "WITHDRAWN": "已撤回"}
+_VERDICTS = {"SAME": "同一客户", "NOT_SAME": "非同一客户", "WITHDRAWN": "已撤回", "UNDECIDED": "待裁决, 不自动归并"}
 _KINDS = {"MERGE": "合并", "SPLIT": "拆分", "REVERSE": "撤销合并", "JUDGEMENT": "人工裁决"}
 _STATUSES = {"PENDING": "待复核", "DONE": "已完成", "REJECTED": "已拒绝", "WITHDRAWN": "已撤回", "REVERSED": "已撤销"}
 _REVIEW_KINDS = {

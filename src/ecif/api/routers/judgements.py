@@ -32,8 +32,9 @@ def judge(body: JudgementBody, edge: EdgeIn) -> Response:
 
     def work(session: Session, context: Context) -> Answer:
         operation = judging.judge(
-            session, context, one, other, body.verdict, reason=body.reason, evidence=body.evidence or ""
-        )
+            session, context, one, other, body.verdict,
+            reason=body.reason, evidence=body.evidence or "", override=body.override,
+        )  # fmt: skip
         if operation:
             return waits(operation)
         return answer(201, judgement_view(judgements.history(session, one, limit=1)[0]))
