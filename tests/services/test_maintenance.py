@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -322,6 +323,30 @@ def test_who_cannot_have_died_then(
     with pytest.raises(maintenance.PatchUnusable) as refused:
         clerk.decides(customer(engine, "core", "1"), partial(DIED, deceased_on=died_on))
     assert [(f.field, f.rule) for f in refused.value.faults] == [("deceased_on", rule)]
+
+
+@pytest.mark.parametrize("survivor", ["core:1", "ebank:2"])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_closing_closes_what_it_knew(
+    engine: Engine, digests: KeyDigests, clerk: Clerk, survivor: str, both: bool
+) -> None:
+    """A merge leaves the other customer's relationship open, whichever number stays; the undo closes nobody and opens nobody."""
+    stewards, closed = Stewards(engine, digests), record("core", "1", "张叁丰", phone="13911112222")
+    deliver(engine, digests, closed, record("ebank", "2", "张三丰", id=ID_A))
+    one, other = customer(engine, "core", "1"), customer(engine, "ebank", "2")
+    for no in (one, other)[: 1 + both]:
+        clerk.decides(no, CLOSE)
+    merge = stewards.merge("core:1", "ebank:2", survivor=survivor, override=["CLOSED"])
+    expected = "CLOSED" if both else "ACTIVE"
+    assert clerk.golden(one)["status"] == expected
+    deliver(engine, digests, replace(closed, business_time=closed.business_time + timedelta(days=400)))
+    assert clerk.golden(one)["status"] == expected
+    stewards.reverse(merge)
+    assert [clerk.golden(no)["status"] for no in (one, other)] == ["CLOSED", expected]
+    deliver(engine, digests, record("loan", "3", "张叁丰", phone="13911112222"))
+    stewards.merge("core:1", "loan:3", override=["CLOSED"])
+    clerk.decides(one, CLOSE, Channel.EBANK)
+    assert clerk.golden(one)["status"] == "CLOSED"
 
 
 @pytest.mark.parametrize(("act", "rule"), [(RESTRICT, "RESTRICTED"), (DIED, "DECEASED")])

@@ -58,9 +58,9 @@ _OPEN_ACCOUNTS = (
     "SELECT count(*) AS n FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
 )
-_OWN = (
-    "SELECT r.system, r.key, r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b"
-    " AND l.ended_at IS NULL AND starts_with(r.key, %(own)b) ORDER BY r.system, r.key"
+_RECORDS = (
+    "SELECT r.system, r.key, CASE WHEN starts_with(r.key, %(own)b) THEN r.document END AS own FROM link l"
+    " JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b AND l.ended_at IS NULL ORDER BY r.system, r.key"
 )
 _OPEN_REVIEWS = (
     "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND (customer_lo = %(no)b OR customer_hi = %(no)b)"
@@ -414,16 +414,20 @@ def _decide(
         restated(who.record, who.at, ("customer_status",)),
         customer_status=status,
         customer_status_on=on or context.day,
-        customer_status_over=_decided(session, who),
+        customer_status_over=_over(session, who, status),
     )
     decided = _write(session, context, who, record, (), action=action, reason=reason, evidence=evidence)
     return replace(decided, changed=["status"])
 
 
-def _decided(session: Session, who: Known) -> tuple[RecordName, ...]:
-    """The other records that hold a decision on the customer's status, of whichever channel and number."""
-    rows = query(session, _OWN, no=who.customer_no, own=OWN_KEY)
-    ours = who.record.system, who.record.key
+def _over(session: Session, who: Known, status: CustomerStatus) -> tuple[RecordName, ...]:
+    """The other records that hold a decision on the customer's status, of whichever channel and number; where he is closed,
+    all of his others.
+    """
+    rows = query(session, _RECORDS, no=who.customer_no, own=OWN_KEY)
+    ours, closes = (who.record.system, who.record.key), status is CustomerStatus.CLOSED
     return tuple(
-        (r.system, r.key) for r in rows if (r.system, r.key) != ours and load_record(r.document).customer_status
+        (r.system, r.key)
+        for r in rows
+        if (r.system, r.key) != ours and (closes or (r.own and load_record(r.own).customer_status))
     )
