@@ -146,6 +146,19 @@ def test_what_is_said_of_the_survivor_stays_with_him(engine: Engine, digests: Ke
     assert clerk.golden(loser)["emails"] == [] and clerk.value(loser, "occupation") == "医生"
 
 
+def test_what_is_said_of_a_number_is_never_written_onto_another(
+    engine: Engine, digests: KeyDigests, clerk: Clerk
+) -> None:
+    """However often what a channel said of him was split off."""
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A))
+    stewards, no, size = Stewards(engine, digests), customer(engine, "core", "1"), 12
+    for n in range(size):
+        changed = clerk.patches(no, postcode=f"5180{n:02d}")
+        assert (changed.customer_no, clerk.value(no, "postcode")) == (no, f"5180{n:02d}")
+        stewards.split(no, f"counter:ecif:{no}" + (f".{n + 1}" if n else ""))
+    assert len(parties(engine)) == size + 1
+
+
 def test_what_was_said_of_a_customer_is_never_one_of_its_own(engine: Engine, digests: KeyDigests, clerk: Clerk) -> None:
     """The source puts the customer's type right, or its record among the tests: what a call said of him stays with him."""
     deliver(engine, digests, record("core", "1", "深圳市华兴科技有限公司", id=ID_A))

@@ -31,19 +31,20 @@ from ecif.services.rows import query
 
 OWN_KEY = "ecif:"
 """Keys of records that channels write here begin with this; no source system may use it."""
-_SUFFIXES = ("", *(f".{n}" for n in range(2, 10)))
-"""Of the keys of a channel's records on one number: a split can lead such a record to another customer, and then the next change
-begins a new one."""
+_KEYS_MAX = 100_000
+"""Records of a channel's on one number: a split can lead such a record to another customer, and then the next change begins a
+new one."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 _KNOWN = (
     "SELECT s.customer_no, s.party_type, s.version, g.document, a.system, a.key,"
     " (SELECT r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = s.customer_no"
     " AND l.ended_at IS NULL AND r.system = %(system)b AND starts_with(r.key, %(own)b)"
-    " AND (r.id = s.anchor_id OR r.key IN (SELECT %(own)b || s.customer_no || suffix FROM unnest(%(suffixes)b::text[]) suffix))"
+    " AND (r.id = s.anchor_id OR split_part(r.key, '.', 1) = %(own)b || s.customer_no)"
     " ORDER BY r.business_time DESC, r.key LIMIT 1) AS own,"
-    " (SELECT count(*) FROM source_record r WHERE r.system = %(system)b"
-    " AND r.key IN (SELECT %(own)b || s.customer_no || suffix FROM unnest(%(suffixes)b::text[]) suffix)) AS written"
+    " (SELECT free.key FROM (SELECT %(own)b || s.customer_no || CASE n WHEN 1 THEN '' ELSE '.' || n END AS key"
+    f" FROM (SELECT generate_series(1, {_KEYS_MAX}) AS n) counted) free"  # one after the other, as far as they are taken
+    " WHERE (SELECT count(*) FROM source_record r WHERE r.system = %(system)b AND r.key = free.key) = 0 LIMIT 1) AS free"
     " FROM party p JOIN party s ON s.customer_no = coalesce(p.merged_into, p.customer_no)"
     " JOIN golden_record g ON g.customer_no = s.customer_no AND g.version = s.version"
     " JOIN source_record a ON a.id = s.anchor_id WHERE p.customer_no = %(no)b"
@@ -158,15 +159,14 @@ def known(session: Session, context: Context, no: str, channel: Channel, expecte
     """
     system = system_of(channel)
     claim(session, [context.digests.of((KeyKind.RECORD, f"{system}:{OWN_KEY}{no}"))])
-    rows = query(session, _KNOWN, no=no, system=system, own=OWN_KEY, suffixes=list(_SUFFIXES))
+    rows = query(session, _KNOWN, no=no, system=system, own=OWN_KEY)
     if not rows:
         raise CustomerNotFound(no)
     (row,) = rows
     if expected is not None and row.version != expected:
         raise VersionConflict(row.version)
     golden = orjson.loads(row.document)
-    key = f"{OWN_KEY}{row.customer_no}{_SUFFIXES[min(row.written, len(_SUFFIXES) - 1)]}"
-    blank = PartyRecord(system, key, PartyType(row.party_type), _NEVER, same_as=((row.system, row.key),))
+    blank = PartyRecord(system, row.free, PartyType(row.party_type), _NEVER, same_as=((row.system, row.key),))
     own = replace(load_record(row.own), party_type=blank.party_type) if row.own else blank
     return Known(no, row.customer_no, row.version, golden, own, max(context.now, own.business_time + TICK))
 
