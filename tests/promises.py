@@ -43,9 +43,10 @@ BROKEN = {
     " ON b.record_id = d.record_hi AND b.ended_at IS NULL WHERE d.rule <> 'JUDGED-OTHER'"
     " AND least(a.customer_no, b.customer_no) = customer_lo AND greatest(a.customer_no, b.customer_no) = customer_hi)",
     "a review of a move names records that are where it says": f"{_NAMED_RECORDS} WHERE kind = 'MOVED' AND NOT EXISTS (SELECT"
-    " FROM link l WHERE l.record_id = named.record AND ended_at IS NULL AND l.customer_no = went"
-    " AND went IN (customer_lo, customer_hi) AND came <> went"
-    " AND (came IN (customer_lo, customer_hi) OR customer_lo = customer_hi))",
+    " FROM link l JOIN party t ON t.customer_no = went AND l.customer_no = coalesce(t.merged_into, went)"
+    " JOIN party f ON f.customer_no = came WHERE l.record_id = named.record AND ended_at IS NULL AND came <> went"
+    " AND l.customer_no IN (customer_lo, customer_hi) AND coalesce(f.merged_into, came) IN (customer_lo, customer_hi)"
+    " AND (coalesce(f.merged_into, came) <> l.customer_no OR customer_lo = customer_hi))",
     "a review of misfits names records that a person placed there": f"{_NAMED_RECORDS} WHERE kind = 'MISFIT' AND NOT EXISTS"
     " (SELECT FROM link l JOIN judgement j ON l.record_id IN (record_lo, record_hi) WHERE l.record_id = named.record"
     " AND ended_at IS NULL AND l.customer_no = customer_lo AND customer_lo = customer_hi AND origin = 'MANUAL'"

@@ -33,6 +33,7 @@ from ecif.services.customers import CustomerNotFound
 from ecif.services.four_eyes import NotMaker
 from ecif.services.merges import MergeBlocked
 from ecif.services.operations import OUTDATED, OperationDecided, Status
+from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
 from ecif.services.reversals import NotReversible, ReverseBlocked
 from ecif.services.review_queue import Filter, Place, Sort
@@ -300,6 +301,26 @@ def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Steward
     late = Context(stewards.context().now + check_answers.KEPT * 2, "test", stewards.digests)
     assert stewards.run(lambda s, _: check_answers.forget(s, late, 10)) == 1
     assert scalar(engine, "SELECT count(*) FROM check_answer") == 0
+
+
+def test_a_newer_word_is_not_overridden_by_what_was_asked_for_before(engine: Engine, digests: KeyDigests) -> None:
+    """Also where it says the same again; a word on others of the two customers and a third is no matter."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", key, "张三丰", id=citizen(1)) for key in "12"))
+    deliver(engine, digests, record("core", "3", "李四光", id=citizen(2, "19850505")))
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    two = name("core:1"), name("core:2")
+    asked = stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x")
+    stewards.judge("core:1", "core:3", Verdict.NOT_SAME)
+    assert stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x").id == asked.id
+    assert stewards.run(judging.judge, *two, Verdict.NOT_SAME, reason="书面核实", person="other") is None
+    with pytest.raises(OperationStale):
+        stewards.approve(asked)
+    assert stewards.no("core:1") != stewards.no("core:2")
+    anew = stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x")
+    assert anew.id != asked.id
+    stewards.approve(anew)
+    assert stewards.no("core:1") == stewards.no("core:2")
 
 
 # Whom an operation is not about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -14,10 +15,11 @@ from sqlalchemy import Engine, text
 from stewards import Stewards
 
 from ecif.db import transaction
+from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus
 from ecif.domain.review_policy import ReviewDecision, risk_class
 from ecif.matching.rules import POLICY_VERSION
-from ecif.services import review_decisions, review_queue
+from ecif.services import merges, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.rebuild import rebuild
 from ecif.services.review_decisions import DecisionMoves
@@ -84,6 +86,11 @@ def outcome(engine: Engine, review: int) -> Any:
 def keep(stewards: Stewards, review: int) -> Any:
     """The steward says that the records are where they belong."""
     return stewards.run(review_decisions.decide, review, ReviewDecision.SAME, reason="已核实")
+
+
+def rules(stewards: Stewards, nos: list[str]) -> dict[str, Any]:
+    """What is told of a merge, by the rule."""
+    return {found.rule: found.data for found in stewards.run(merges.preview_merge, nos).findings}
 
 
 def pair(*records: str) -> frozenset[str]:
@@ -182,6 +189,39 @@ def test_a_misfit_that_is_split_off_is_no_question_any_more(
     assert asked(engine, "MISFIT") == [] and outcome(engine, review) == "OUTDATED"
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda stewards: stewards.merge("core:1", "loan:2", survivor="core:1"),
+        lambda stewards: stewards.split("core:1", "card:8"),
+        lambda stewards: stewards.judge("core:1", "card:1", Verdict.SAME),
+    ],
+    ids=["merge", "split", "judge"],
+)
+def test_what_is_said_of_others_does_not_end_the_question_of_a_misfit(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, act: Callable[[Stewards], object]
+) -> None:
+    """Though it ties the record once more, for which the number was issued; nor does it let the stranger's records in."""
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, B2, *(record("card", key, "张三丰", id=ID_A) for key in "78"))
+    deliver(engine, digests, record("core", "1", "李四光", id=ID_B, day=9))
+    before = only(engine, "MISFIT")
+    act(stewards)
+    row = only(engine, "MISFIT")
+    assert row.id == before.id and named(engine, digests, row) == {"core:1"}
+    deliver(engine, digests, record("ebank", "9", "李四光", id=ID_B))
+    assert stewards.no("ebank:9") != stewards.no("core:1")
+
+
+def test_who_merges_is_told_of_records_in_doubt(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, B2)
+    stewards.merge("core:1", "core:2")
+    two = stewards.nos(["core:1", "loan:2"])
+    assert "OPEN_REVIEWS" not in rules(stewards, two)
+    deliver(engine, digests, STRANGER)
+    assert rules(stewards, two)["OPEN_REVIEWS"] == {"reviews": 1}
+
+
 def test_a_misfit_goes_where_its_record_goes(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
     """The merge is undone: core:2 leaves with loan:2, whom it does not fit either."""
     deliver(engine, digests, B2)
@@ -247,6 +287,80 @@ def test_a_move_is_shown_with_whom_it_left_and_whom_it_came_to(
     assert row.risk == risk_class(["MIXED", "HOLDS_LOAN", "BOTH_HOLD_ACCOUNTS"])
 
 
+def test_the_number_stays_with_those_who_did_not_turn_into_somebody_else(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """It was issued for core:1, which now is loan:9's; the customer of card:1 answers under it as before."""
+    deliver(engine, digests, record("loan", "1", "张三丰", id=ID_A), record("loan", "9", "李四光", id=ID_B))
+    number, other = stewards.no("core:1"), stewards.no("loan:9")
+    deliver(engine, digests, record("core", "1", "李四光", id=ID_B, day=9))
+    assert stewards.nos(["core:1", "card:1", "loan:1", "loan:9"]) == [other, number, number, other]
+    (moved,) = seen(engine, digests, only(engine, "MOVED")).evidence["records"]
+    assert (moved["from"], moved["to"]) == (number, other)
+    stewards.run(rebuild)
+    assert stewards.nos(["card:1", "loan:9"]) == [number, other]
+    deliver(engine, digests, replace(A1, business_time=DAY_12))
+    assert stewards.no("core:1") == number and asked(engine, "MOVED") == []
+
+
+def test_the_number_stays_with_those_whom_a_stranger_leaves(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    number = stewards.no("core:1")
+    deliver(engine, digests, record("core", "1", "王五一", id=ID_C, day=9))
+    assert stewards.no("card:1") == number != stewards.no("core:1")
+    assert named(engine, digests, only(engine, "MOVED")) == {"core:1"}
+    deliver(engine, digests, record("card", "1", "王五一", id=ID_C, day=10))
+    assert stewards.no("card:1") == stewards.no("core:1") == number, "both have turned: one customer, who was corrected"
+
+
+def test_who_hung_on_a_record_that_left_is_asked_about_too(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """loan:1 was the customer's by what card:1 told, and now is by itself."""
+    bridge = {"phone": "13911114444", "male": True}
+    deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, day=12, **bridge))
+    deliver(engine, digests, record("loan", "1", "张三丰", **bridge))
+    number = stewards.no("core:1")
+    assert stewards.no("loan:1") == number
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=13))
+    about = [(named(engine, digests, row), {row.customer_lo, row.customer_hi}) for row in asked(engine, "MOVED")]
+    assert about == [({key}, {number, stewards.no(key)}) for key in ("card:1", "loan:1")]
+    stewards.run(rebuild)
+    assert len(asked(engine, "MOVED")) == 2
+    deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, day=14, **bridge))
+    assert stewards.no("loan:1") == number and asked(engine, "MOVED") == []
+
+
+def test_who_has_to_leave_the_number_to_a_stranger_is_asked_about(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """Another number was issued for loan:9 before the two were one: under it they live again, card:1 too."""
+    deliver(engine, digests, record("loan", "9", "张三丰", phone="13900009999"))
+    own = stewards.no("loan:9")
+    deliver(engine, digests, record("loan", "9", "张三丰", id=ID_A, day=2))
+    number = stewards.no("core:1")
+    assert stewards.no("loan:9") == number != own and asked(engine, "MOVED") == []
+    deliver(engine, digests, record("core", "1", "李四光", id=ID_B, day=9))
+    assert stewards.nos(["core:1", "card:1", "loan:9"]) == [number, own, own]
+    assert named(engine, digests, only(engine, "MOVED")) == {"card:1", "loan:9"}
+
+
+def test_who_has_to_leave_a_number_that_leads_to_a_stranger_is_asked_about(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The number goes along with loan:7, to the older one of core:5: one question is about it, one about the others."""
+    deliver(engine, digests, record("core", "5", "李四光", id=ID_B))
+    deliver(engine, digests, record("loan", "7", "王五一", id=ID_C), record("loan", "8", "王五一", phone="13900009999"))
+    first, number, own = stewards.nos(["core:5", "loan:7", "loan:8"])
+    deliver(engine, digests, record("loan", "8", "王五一", id=ID_C, day=2))
+    assert stewards.no("loan:8") == number
+    deliver(engine, digests, record("loan", "7", "李四光", id=ID_B, day=9))
+    assert stewards.nos(["loan:7", "loan:8"]) == [first, own]
+    about = [(named(engine, digests, row), {row.customer_lo, row.customer_hi}) for row in asked(engine, "MOVED")]
+    assert about == [({"loan:7"}, {first}), ({"loan:8"}, {first, own})]
+
+
 def test_a_second_move_between_the_two_rebuilds_the_review(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
@@ -300,6 +414,50 @@ def test_a_move_on_ends_the_question_and_asks_another(engine: Engine, digests: K
     (moved,) = seen(engine, digests, only(engine, "MOVED")).evidence["records"]
     assert outcome(engine, first) == "OUTDATED"
     assert (moved["from"], moved["to"]) == (stewards.no("loan:4"), stewards.no("loan:3"))
+
+
+@pytest.mark.parametrize("end", ["core:1", "core:3"], ids=["whom it left", "whom it came to"])
+def test_a_move_is_asked_of_the_survivor_and_out_of_him_again(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, end: str
+) -> None:
+    """Either customer is merged by stewards who need not have seen the question, and parted again."""
+    deliver(engine, digests, record("core", "3", "李四光", id=ID_B), record("core", "7", "钱七八", phone="13911117777"))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    before = only(engine, "MOVED")
+    merge = stewards.merge(end, "core:7", survivor="core:7")
+    row = only(engine, "MOVED")
+    assert outcome(engine, before.id) == "OUTDATED" and named(engine, digests, row) == {"card:1"}
+    assert (row.customer_lo, row.customer_hi) == tuple(sorted(stewards.nos(["core:1", "core:3"])))
+    assert stewards.no("core:7") in (row.customer_lo, row.customer_hi) and row.rule == "P-N1"
+    assert pair("core:7", "card:1") in compared(engine, digests, row)
+    stewards.run(rebuild)
+    assert only(engine, "MOVED") == row
+    stewards.reverse(merge)
+    again = only(engine, "MOVED")
+    assert (again.customer_lo, again.customer_hi) == (before.customer_lo, before.customer_hi)
+    assert set(compared(engine, digests, again)) == {pair("core:1", "card:1"), pair("core:3", "card:1")}
+    assert json.loads(again.evidence)["records"] == json.loads(before.evidence)["records"]
+
+
+def test_a_move_between_two_who_are_one_is_no_question(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    deliver(engine, digests, record("core", "3", "李四光", id=ID_B))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    review = only(engine, "MOVED").id
+    stewards.merge("core:1", "core:3", evidence="证明")
+    assert asked(engine, "MOVED") == [] and outcome(engine, review) == "OUTDATED"
+
+
+def test_who_turned_into_another_is_asked_about_under_the_survivor_too(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    deliver(engine, digests, record("core", "5", "王五一", id=ID_C))
+    number = stewards.no("core:5")
+    deliver(engine, digests, record("core", "5", "张三丰", id=ID_A, day=9))
+    stewards.merge("core:1", "core:2", survivor="core:2")
+    row = only(engine, "MOVED")
+    assert row.customer_lo == row.customer_hi == stewards.no("core:2") == stewards.no("core:5")
+    stewards.split("core:2", "core:5")
+    assert stewards.no("core:5") == number and asked(engine, "MOVED") == []
 
 
 def test_a_customer_who_turns_into_another_is_not_merged_in_silence(

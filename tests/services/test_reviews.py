@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, linking, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -247,6 +247,38 @@ def test_decisions_race_with_new_data(engine: Engine, digests: KeyDigests) -> No
         for future in done:
             future.result()
     assert {row.state for row in reviews(engine, "true")} == {"CLOSED", "WAITING"}
+
+
+@pytest.mark.parametrize("parted", [False, True], ids=["joined", "parted"])
+def test_who_is_told_apart_from_others_is_asked_about_as_they_are_when_all_is_done(
+    engine: Engine, digests: KeyDigests, monkeypatch: pytest.MonkeyPatch, parted: bool
+) -> None:
+    """core:3 is not core:2, and comes with the number of core:1, which is joined with core:2 meanwhile, or parted from it."""
+    stewards, store = Stewards(engine, digests), linking.store_pairs
+    people = [("1", "张三丰"), ("2", "王五一"), ("3", "李四光")]
+    deliver(engine, digests, *(record("core", key, who, phone=f"1391111000{key}") for key, who in people))
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1), day=2))
+    stewards.judge("core:3", "core:2", Verdict.NOT_SAME)
+    merge = stewards.merge("core:1", "core:2") if parted else None
+    acts: list[Future[object]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def meanwhile(*arguments: Any) -> None:
+            if not acts:
+                acts.append(
+                    pool.submit(stewards.reverse, merge) if merge else pool.submit(stewards.merge, "core:1", "core:2")
+                )
+                wait(acts, timeout=1)
+            store(*arguments)
+
+        monkeypatch.setattr(linking, "store_pairs", meanwhile)
+        deliver(engine, digests, record("core", "3", "李四光", id=citizen(1), day=9))
+        monkeypatch.undo()
+    acts[0].result()
+    asked = [{row.customer_lo, row.customer_hi} for row in reviews(engine)]
+    assert asked == ([{stewards.no("core:1"), stewards.no("core:3")}] if parted else [])
+    stewards.run(rebuild)
+    assert [{row.customer_lo, row.customer_hi} for row in reviews(engine)] == asked
 
 
 # New data

@@ -78,7 +78,10 @@ MERGE_RULES: Mapping[str, MergeRule] = {
             "more debit cards than one customer may hold (R26)",
             "核实超过上限的借记卡, 请客户销卡", "look into the debit cards beyond the limit, have the customer close them",
         ),
-        MergeRule("OPEN_REVIEWS", Level.WARN, Lift.NOTHING, "与其他客户有待审核项", "reviews with other customers are open"),
+        MergeRule(
+            "OPEN_REVIEWS", Level.WARN, Lift.NOTHING, "有待审核项: 与其他客户, 或有存疑的源记录",
+            "reviews are open: with other customers, or about records in doubt",
+        ),
     )
 }  # fmt: skip
 """By rule id, in the order in which they are told."""

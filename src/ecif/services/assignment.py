@@ -20,7 +20,7 @@ from ecif.matching.types import Decision, Outcome
 from ecif.models import DoubtfulPair, Link, Party
 from ecif.services.context import Context
 from ecif.services.judgements import settled
-from ecif.services.questions import Question, evidence
+from ecif.services.questions import Move, Question, evidence
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 JUDGED_RULE = "JUDGED"
@@ -74,6 +74,7 @@ class Assignment:
         changed: customers whose records changed in number or content.
         anchors: numbers that stand for another record from now on.
         moved: records that were somebody's before, by name, with the number they left and the one they went to.
+        moves: what is to be asked about records that left a customer since the identity of one of his changed.
         misfits: what is to be asked about records that a person placed and that no longer fit.
     """
 
@@ -83,6 +84,7 @@ class Assignment:
     changed: set[str] = field(default_factory=set)
     moved: list[tuple[str, str, str]] = field(default_factory=list)
     anchors: dict[str, int] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
     misfits: list[Question] = field(default_factory=list)
 
     @property
@@ -105,6 +107,7 @@ class Group:
         cleared: tied records that may have been doubted, as pairs that are stored tell, and are not any more.
         tied: what ties others, from whom these were told apart, to others still.
         whole: records of parties that nothing has touched, whose pairs were not decided again.
+        turned: records that tell of somebody else than they did before this change.
     """
 
     home: dict[int, str]
@@ -118,6 +121,7 @@ class Group:
     doubted: set[int] = field(default_factory=set)
     cleared: set[int] = field(default_factory=set)
     tied: dict[tuple[int, int], str] = field(default_factory=dict)
+    turned: Collection[int] = ()
     held: bool = False
 
     @property
@@ -175,8 +179,9 @@ def assign(
 
 
 def _anchors(group: Group, clusters: list[list[int]]) -> dict[str, int]:
-    """New anchors for live numbers whose record leaves those that a person placed under them: the number stays with these,
-    unless a number was issued for one of them, under which they live again."""
+    """New anchors for live numbers whose record leaves those that a person placed under them, or turns into somebody else and
+    leaves those who did not: the number stays with these, unless a number was issued for one of them, under which they live
+    again."""
     place = {m: n for n, members in enumerate(clusters) for m in members}
     taken = {p.anchor_id for p in group.parties.values()}
     own = {place.get(anchor) for anchor in taken}
@@ -184,11 +189,19 @@ def _anchors(group: Group, clusters: list[list[int]]) -> dict[str, int]:
     for party in group.parties.values():
         if party.merged_into or party.anchor_id in group.ties:
             continue
-        placed = sorted(r for r in group.ties if group.home.get(r) == party.customer_no and r in place)
-        free = [r for r in placed if place[r] not in own]
-        if free and all(place[r] != place.get(party.anchor_id) for r in placed):
+        stay = [r for r in _keepers(party, group) if r in place]
+        free = [r for r in stay if place[r] not in own]
+        if free and all(place[r] != place.get(party.anchor_id) for r in stay):
             found[party.customer_no] = free[0]
     return found
+
+
+def _keepers(party: PartyRow, group: Group) -> list[int]:
+    """The records of a customer with which his number would rather stay than with the one it was issued for."""
+    placed = sorted(r for r in group.ties if group.home.get(r) == party.customer_no)
+    if placed or party.anchor_id not in group.turned:
+        return placed
+    return sorted(r for r, no in group.home.items() if no == party.customer_no and r not in group.turned)
 
 
 def _precedence(

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -28,8 +27,8 @@ from ecif.services.assignment import Assignment
 from ecif.services.candidates import claim, claim_more
 from ecif.services.context import Cause, Context
 from ecif.services.golden import settle
-from ecif.services.linking import relink
-from ecif.services.rematch import identity_changed, moves
+from ecif.services.linking import NOBODY, relink
+from ecif.services.rematch import identity_changed
 from ecif.services.reviews import refresh_reviews
 from ecif.services.rows import insert_rows, query, send, update_rows
 
@@ -297,7 +296,7 @@ def follow(
     preferred: Collection[str] = (),
     settled: Callable[[int, int], bool] | None = None,
     *,
-    was: Mapping[int, Features] = MappingProxyType({}),
+    was: Mapping[int, Features] = NOBODY,
     ask: bool = True,
 ) -> Assignment:
     """Links, golden records, events and reviews after records, or what was judged of them (``settled``), have changed.
@@ -306,7 +305,7 @@ def follow(
         was: the former features of records that tell of somebody else now.
         ask: whether reviews are brought up to date; who decides everything anew does so when all pairs are known.
     """
-    assignment = relink(session, context, features, left, preferred, settled)
+    assignment = relink(session, context, features, left, preferred, settled, was)
     result.before.update((no, party.version) for no, party in assignment.parties.items())
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
@@ -315,8 +314,9 @@ def follow(
         operations.mark_reversed(session, context, assignment.resurrected)
     follow_ups.follow(session, context, assignment)
     if ask:
-        customers, moved = {*assignment.changed, *assignment.merged}, moves(was, features, assignment)
-        result.reviews_opened += refresh_reviews(session, context, customers, assignment.misfits, moved)
+        customers = {*assignment.changed, *assignment.merged}
+        asks = assignment.misfits, assignment.moves
+        result.reviews_opened += refresh_reviews(session, context, customers, *asks)
     return assignment
 
 

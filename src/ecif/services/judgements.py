@@ -5,7 +5,9 @@ The newest word on a pair stands, until a later one. Whoever writes one holds th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -22,14 +24,28 @@ from ecif.services.rows import insert_rows, query
 Pair = tuple[int, int]
 """Two records, the lower one first."""
 
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The last word on a pair; whoever says the same again says it later, under another ``id``.
+
+    Attributes:
+        basis: digests of whom the two records told then.
+    """
+
+    id: int
+    verdict: Verdict
+    basis: tuple[bytes, bytes] = field(repr=False)
+
+
 NEWEST = (
     "NOT EXISTS (SELECT FROM judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)"
 )
 """That a judgement ``j`` is the last word on its pair."""
 
-_STANDING = " UNION ".join(
-    f"SELECT record_lo, record_hi, verdict FROM judgement j WHERE {end} = ANY(%(ids)b::bigint[])"
-    f" AND verdict <> 'WITHDRAWN' AND {NEWEST}"
+_WORDS = " UNION ".join(
+    "SELECT record_lo, record_hi, id, verdict, basis_lo, basis_hi FROM judgement j"
+    f" WHERE {end} = ANY(%(ids)b::bigint[]) AND {NEWEST}"
     for end in ("record_lo", "record_hi")
 )
 _TIED = (
@@ -95,15 +111,37 @@ def contradicts(judged: Mapping[Pair, str]) -> bool:
     return any(lo in roots and roots[lo] == roots.get(hi) for lo, hi in apart)
 
 
-def standing(session: Session, ids: Collection[int]) -> dict[Pair, Verdict]:
-    """The judgements that stand on pairs of which one of these records is a half."""
-    rows = query(session, _STANDING, ids=list(ids))
-    return {(row.record_lo, row.record_hi): Verdict(row.verdict) for row in rows}
+def last_words(session: Session, ids: Collection[int]) -> dict[Pair, Word]:
+    """The last word, which may be that nothing holds any more, on each pair of which one of these records is a half."""
+    rows = query(session, _WORDS, ids=list(ids))
+    return {
+        (r.record_lo, r.record_hi): Word(r.id, Verdict(r.verdict), (bytes(r.basis_lo or b""), bytes(r.basis_hi or b"")))
+        for r in rows
+    }
+
+
+def bases(words: Mapping[Pair, Word], features: Mapping[int, Features], renewed: Collection[int]) -> dict[int, bytes]:
+    """Of whom records are said to tell when something is judged of them: a record that is tied already, of whom it told when
+    that was last said; any other, and one that is ``renewed``, of whom it tells now.
+    """
+    now = {record: basis(known) for record, known in features.items()}
+    told: dict[int, list[bytes]] = defaultdict(list)
+    for two, word in sorted(words.items(), key=lambda entry: entry[1].id):
+        if word.verdict is Verdict.SAME:
+            for record, then in zip(two, word.basis, strict=True):
+                told[record].append(then)
+    kept = {record: told[record][-1] for record in now.keys() & told.keys() - set(renewed)}
+    return now | {record: then for record, then in kept.items() if now[record] not in told[record]}
+
+
+def told_apart(judged: Mapping[Pair, str], known: Collection[int]) -> set[int]:
+    """The others from whom our records, which are known, were told apart."""
+    return {r for p, verdict in judged.items() if verdict == Verdict.NOT_SAME for r in p} - set(known)
 
 
 def tied_beyond(session: Session, judged: Mapping[Pair, str], known: Collection[int]) -> dict[Pair, Verdict]:
     """What ties those to others whom our records, which are known, were told apart from: these others are told apart too."""
-    far = {r for p, verdict in judged.items() if verdict == Verdict.NOT_SAME for r in p} - set(known)
+    far = told_apart(judged, known)
     return {(lo, hi): Verdict.SAME for lo, hi in query(session, _TIED, ids=list(far))} if far else {}
 
 
@@ -111,21 +149,21 @@ def write(
     session: Session,
     context: Context,
     said: Mapping[Pair, Verdict],
-    features: Mapping[int, Features],
+    told: Mapping[int, bytes],
     *,
     reason: str,
     person: str,
     operation_id: int | None = None,
 ) -> None:
-    """Writes judgements down, each as the last word on its pair, with whom the records (``features``) tell of now."""
+    """Writes judgements down, each as the last word on its pair, with whom the records tell of (:func:`bases`)."""
     change = context.cause and context.cause.change_id
     rows = [
         (
             lo,
             hi,
             verdict.value,
-            basis(features[lo]),
-            basis(features[hi]),
+            told[lo],
+            told[hi],
             reason,
             person,
             operation_id,

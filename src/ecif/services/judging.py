@@ -121,7 +121,8 @@ def _allowed(session: Session, said: Said, tried: Regrouped, evidence: str, over
     found: list[Finding] = []
     for nos in joined.values():
         sides = lock(session, nos.difference(tried.created, tried.resurrected))
-        found += allow(session, replace(sides, judged=sides.judged | said), evidence, override)
+        standing = {p: word for p, word in sides.words.items() if p not in said}
+        found += allow(session, replace(sides, words=standing), evidence, override)
     return found
 
 

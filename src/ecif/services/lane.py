@@ -8,12 +8,14 @@ waited for (:func:`out_of_turn`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import sleep
 from typing import TypeVar
 
 from psycopg.errors import SerializationFailure
 from sqlalchemy.orm import Session
+
+from ecif.services.rows import query
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ def lane(session: Session) -> str:
     return ALONE if session.info.get("attempt", 0) >= ALONE_FROM else SHARED
 
 
+_KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) FOR KEY SHARE SKIP LOCKED"
 PATIENCE_S = (0.0, 0.01, 0.03, 0.06, 0.1)
 """How long to wait before each try to get what others hold, out of turn."""
 
@@ -53,3 +56,8 @@ def out_of_turn(attempt: Callable[[], T]) -> T:
         if got:
             return got
     raise SerializationFailure("given up for those who hold what is needed")
+
+
+def keep(session: Session, nos: Collection[str]) -> None:
+    """Keeps customers, out of turn, from being linked anew until what we have done is seen."""
+    out_of_turn(lambda: len(query(session, _KEEP, nos=list(nos))) == len(nos))

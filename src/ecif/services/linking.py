@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, islice, product
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -48,15 +49,16 @@ from ecif.services.candidates import (
     strong_keys_of,
 )
 from ecif.services.context import Context
-from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of
-from ecif.services.lane import out_of_turn
-from ecif.services.rematch import misfits
+from ecif.services.judgements import NEWEST, basis, tied_beyond, ties_of, told_apart
+from ecif.services.lane import keep, out_of_turn
+from ecif.services.rematch import misfits, moves
 from ecif.services.rows import query
 
 COMPONENT_MAX = 5000
 """More records than this in one group are not clustered anew (its size alone shows that a value is shared)."""
 ACROSS_MAX = 10_000
 """Pairs between two customers that are decided to tell how the rules would tie them."""
+NOBODY: Mapping[int, Features] = MappingProxyType({})
 
 _LINKS = "SELECT record_id, customer_no FROM link WHERE ended_at IS NULL AND record_id = ANY(%(ids)b::bigint[])"
 _LIVE = "SELECT record_id, customer_no, id, rule FROM link WHERE ended_at IS NULL AND"
@@ -95,6 +97,7 @@ def relink(
     left: Iterable[Key],
     preferred: Collection[str] = (),
     settled: Callable[[int, int], bool] | None = None,
+    was: Mapping[int, Features] = NOBODY,
 ) -> Assignment:
     """Decides again for new and changed records and for all whom their change concerns, and stores the result.
 
@@ -103,6 +106,7 @@ def relink(
         left: keys that changed records no longer have.
         preferred: numbers that stay, or live again, before others of the same records.
         settled: where only what people judged of records has changed: the pairs that are not to be decided.
+        was: the former features of records that tell of somebody else now.
     """
     found = Search(context, dict(dirty))
     work = dict(dirty)
@@ -119,11 +123,13 @@ def relink(
         work |= again
         search_again(session, context, found, again)
         group = _around(session, context, found, work, settled, held=True)
+    group.turned = was.keys()
     clusters = _clusters(session, context, found, work, group)
     assignment = assign(session, group, clusters, found.features, preferred)
     store_links(session, context, assignment, group)
     store_pairs(session, assignment, work, group)
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}
+    assignment.moves = moves(was, found.features, assignment) if was else []
     if group.doubted:
         known = (found.features[r] for r in group.home if r in found.features)
         shared_values(session, context, match_keys_of(known), found.shared)
@@ -220,6 +226,8 @@ def _lock(
         retired = query(session, _LOCK_RETIRED, ids=list(group.home))
         group.parties.update((row.customer_no, PartyRow(*row)) for row in retired)
     load_known(session, records, found.features)
+    if told_apart(group.judged, group.home):  # a question may be settled by way of those, and others may end that
+        _keep_asked(session, decisions, {*work, *group.home})
     group.tied = dict(tied_beyond(session, group.judged, group.home))
     settled = group.settled()
     for pair in [pair for pair in decisions if settled(*pair) and pair not in group.judged]:
@@ -233,6 +241,18 @@ def _lock(
     group.cleared = open_to & group.ties.keys() - group.doubted
     group.decisions.update({pair: _asked(group, pair, decision) for pair, decision in group.decisions.items()})
     return group
+
+
+def _keep_asked(session: Session, decisions: Mapping[tuple[int, int], Decision], ours: Collection[int]) -> None:
+    """Keeps the customers of all whom we may have to ask about from being joined and parted until ours are seen."""
+    asked = [pair for pair, decision in decisions.items() if decision.outcome is Outcome.REVIEW]
+    others, kept = {r for pair in asked for r in pair}.difference(ours), set[str]()
+    while others:
+        nos = {no for _, no in query(session, _LINKS, ids=list(others))} - kept
+        if not nos:
+            break
+        keep(session, nos)
+        kept |= nos  # and see whether they were still theirs then
 
 
 def _changed(found: Search, ties: Iterable[Any]) -> set[int]:

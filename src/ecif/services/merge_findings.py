@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import STATUS_RULES, Finding
+from ecif.domain.review_policy import ReviewKind
 from ecif.matching.clustering import compatible
 from ecif.matching.comparators import COMPARATORS, NOTHING_SHARED
 from ecif.matching.features import Features
@@ -22,9 +23,11 @@ from ecif.services.rows import query
 
 _REVIEWS = (
     "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND"
-    " ((customer_lo = ANY(%(nos)b::text[])) <> (customer_hi = ANY(%(nos)b::text[])))"
+    f" (kind IN ('{ReviewKind.MOVED}', '{ReviewKind.MISFIT}')"
+    "  OR (customer_lo = ANY(%(nos)b::text[])) <> (customer_hi = ANY(%(nos)b::text[])))"
     " AND (customer_lo = ANY(%(nos)b::text[]) OR customer_hi = ANY(%(nos)b::text[]))"
 )
+"""With others; and about records of these customers, which may belong to somebody else."""
 _OPEN_ACCOUNTS = (
     "SELECT DISTINCT l.customer_no FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"

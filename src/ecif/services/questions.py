@@ -22,6 +22,24 @@ Ends = tuple[str, str]
 """The two customers of a review, the lower number first; twice the same where it is about one."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Move:
+    """A record that left one customer for another by itself, and the ends of the review that asks about it.
+
+    ``left`` and ``to`` are the numbers at that time, whatever they lead to now.
+    """
+
+    record: int
+    left: str
+    to: str
+    ends: Ends
+
+    @property
+    def alone(self) -> bool:
+        """Whether the record took its number along, so that it is asked of one customer."""
+        return self.ends[0] == self.ends[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked, but for what is at stake.

@@ -23,7 +23,7 @@ from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
 from ecif.services.ingest import Result, follow
-from ecif.services.judgements import Pair, pair, settled, standing, tied_beyond, write
+from ecif.services.judgements import Pair, Word, bases, last_words, pair, settled, tied_beyond, write
 from ecif.services.lane import TAKEN, lane
 from ecif.services.linking import joining
 from ecif.services.maintenance import OWN_KEY
@@ -108,7 +108,12 @@ class Members:
 
     by_no: Mapping[str, Member]
     features: dict[int, Features] = field(repr=False)
-    judged: Said
+    words: Mapping[Pair, Word]
+
+    @property
+    def judged(self) -> Said:
+        """What stands of pairs of which one of their records is a half."""
+        return {p: word.verdict for p, word in self.words.items() if word.verdict is not Verdict.WITHDRAWN}
 
     @property
     def home(self) -> dict[int, str]:
@@ -125,9 +130,14 @@ class Members:
         return self.features[record].name
 
     def digest(self, no: str) -> str:
-        """Which records a customer holds, and of whom they tell, so that it can be told whether they are what they were."""
-        told = [(r, identity(self.features[r])) for r in self.by_no[no].records]
-        return blake2b(repr(told).encode(), digest_size=8).hexdigest()
+        """Which records a customer holds, of whom they tell, and what was judged of them and others of these customers, so that
+        it can be told whether they are what they were.
+        """
+        records = self.by_no[no].records
+        own, home = set(records), self.home
+        told = [(r, identity(self.features[r])) for r in records]
+        said = sorted(word.id for p, word in self.words.items() if not own.isdisjoint(p) and home.keys() >= {*p})
+        return blake2b(repr((told, said)).encode(), digest_size=8).hexdigest()
 
 
 def live_numbers(session: Session, nos: Collection[str]) -> dict[str, str]:
@@ -172,7 +182,7 @@ def lock(session: Session, nos: Collection[str]) -> Members:
         )
         for row in rows
     }
-    return Members(members, features, standing(session, ids))
+    return Members(members, features, last_words(session, ids))
 
 
 def merging(members: Members, survivor: str) -> Said:
@@ -265,7 +275,8 @@ def _tie(records: Sequence[int], first: int, same: Iterable[Pair]) -> Said:
 
 
 def _news(said: Said, members: Members) -> Said:
-    return {p: verdict for p, verdict in said.items() if members.judged.get(p) is not verdict}
+    judged = members.judged
+    return {p: verdict for p, verdict in said.items() if judged.get(p) is not verdict}
 
 
 def apply(
@@ -278,11 +289,14 @@ def apply(
     person: str,
     preferred: Collection[str] = (),
     operation_id: int | None = None,
+    renewed: Collection[int] = (),
     alone: bool = False,
 ) -> Assignment:
     """Writes the judgements down and decides again whose records these are; the customers are locked by the caller.
 
     Args:
+        renewed: records that are said to be where they belong as they are now; of others that were tied before it is still
+            asked whether they do.
         alone: nobody else is led anywhere by it. Where the rules would now join one of these customers, or some others, with
             somebody they were not with, only because of what was said here, the pair is UNDECIDED: a steward is asked.
 
@@ -294,7 +308,8 @@ def apply(
     for _ in range(HOLDS_MAX):
         if alone:
             send(session, "SAVEPOINT attempted")
-        write(session, context, said | held, features, reason=reason, person=person, operation_id=operation_id)
+        told = bases(members.words, features, renewed)
+        write(session, context, said | held, told, reason=reason, person=person, operation_id=operation_id)
         _forget(session, members, said)
         dirty = {r: members.features[r] for r in sorted(_concerned(members, said))}
         assignment = follow(session, context, {}, dirty, (), Result(), preferred, settled(members.judged | said))
@@ -303,10 +318,12 @@ def apply(
             return assignment
         send(session, "ROLLBACK TO SAVEPOINT attempted")
         features = dict(features)
-        found = _meeting(session, context, assignment, led, features)
-        if found.keys() <= held.keys():
+        decided = settled(members.judged | said)
+        found = _meeting(session, context, members, assignment, led, features)
+        fresh = {p: verdict for p, verdict in found.items() if p not in held and not decided(*p)}
+        if not fresh:
             break
-        held |= found
+        held |= fresh
     raise LeadsOthers(sorted({no for _, *ends in led for no in ends if no not in members.by_no}))
 
 
@@ -319,22 +336,22 @@ def _ours(members: Members, assignment: Assignment, left: str, to: str) -> bool:
 def _meeting(
     session: Session,
     context: Context,
+    members: Members,
     assignment: Assignment,
     led: Sequence[tuple[str, str, str]],
     features: dict[int, Features],
 ) -> Said:
-    """The pairs by which records that were led to others would be one with these."""
-    load_known(session, [r for to in {to for _, _, to in led} for r in assignment.members[to]], features)
+    """The pairs that the rules would make one between these customers and the others who were led somewhere, and among those."""
+    load_known(session, [r for records in assignment.members.values() for r in records], features)
     came = {name: left for name, left, _ in assignment.moved}
-    found: Said = {}
-    for to in sorted({to for _, _, to in led}):
-        homes: dict[str, list[int]] = defaultdict(list)
-        for record in assignment.members[to]:
-            homes[came.get(features[record].name, to)].append(record)
-        for one, other in combinations(homes.values(), 2):
-            across = joining(session, context, features, one, other)
-            found |= {(lo, hi): Verdict.UNDECIDED for _, lo, hi in across}
-    return found
+    groups: dict[str, list[int]] = defaultdict(list)
+    for no, records in assignment.members.items():
+        for record in records:
+            groups[came.get(features[record].name, no)].append(record)
+    others = {no for _, *ends in led for no in ends} - members.by_no.keys()
+    known = [list(members.features), *(groups[no] for no in sorted(others))]
+    across = (joining(session, context, features, one, other) for one, other in combinations(known, 2))
+    return {(lo, hi): Verdict.UNDECIDED for pairs in across for _, lo, hi in pairs}
 
 
 def _forget(session: Session, members: Members, said: Said) -> None:

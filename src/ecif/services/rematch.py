@@ -22,20 +22,29 @@ from ecif.services.assignment import Assignment
 from ecif.services.candidates import load_known, match_keys_of, shared_values
 from ecif.services.context import Context
 from ecif.services.judgements import Pair, pair
-from ecif.services.questions import Ends, Question, question
+from ecif.services.lane import keep
+from ecif.services.questions import Ends, Move, Question, question
 from ecif.services.rows import query
 
-_RECORDS = "SELECT customer_no, record_id FROM link WHERE ended_at IS NULL AND customer_no = ANY(%(nos)b::text[])"
+_LED = (
+    "SELECT p.customer_no AS no, l.customer_no AS live, l.record_id FROM party p JOIN link l ON l.ended_at IS NULL"
+    " AND l.customer_no = coalesce(p.merged_into, p.customer_no) WHERE p.customer_no = ANY(%(nos)b::text[])"
+)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Move:
-    """A record that left one customer for another by itself, and the ends of the review that asks about it."""
+@dataclass(frozen=True, slots=True)
+class _Led:
+    """Where numbers lead to, retired ones too, and whose records are there."""
 
-    record: int
-    left: str
-    to: str
-    ends: Ends
+    live: Mapping[str, str]
+    members: Mapping[str, Collection[int]]
+
+    def ends(self, move: Move) -> Ends | None:
+        """Between whom a move is to be asked about now: none if the record is not where it went, or both are one by now."""
+        left, to = self.live[move.left], self.live[move.to]
+        if move.record not in self.members[to] or (left == to and not move.alone):
+            return None
+        return (to, to) if move.alone else (min(left, to), max(left, to))
 
 
 def identity_changed(old: Features, new: Features) -> bool:
@@ -74,7 +83,7 @@ def _looked_at(
 
 
 def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignment: Assignment) -> list[Move]:
-    """The records that left a customer since their identity changed.
+    """The records that left a customer since their identity changed, or that of another of his records on which they hung.
 
     One that was alone takes its number along, which then leads to the other customer. If all that it said before still holds,
     that is a merge like any other: the two would have been one from the start.
@@ -82,49 +91,68 @@ def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignm
     Args:
         was: the former features of records whose identity has changed.
     """
-    by_name = {features[record].name: record for record in was}
+    home = {record: no for no, members in assignment.members.items() for record in members}
+    by_name = {features[record].name: record for record in home}
+    left_by = {left for name, left, _ in assignment.moved if by_name[name] in was}
+    shaken = left_by.union(home[record] for record in was)
     found = []
     for name, left, to in assignment.moved:
-        if name not in by_name:
-            continue
-        record, stays = by_name[name], left in assignment.members
-        if stays or contradicts(looked_at(was[record], features[record])):
-            found.append(Move(record, left, to, (min(left, to), max(left, to)) if stays else (to, to)))
+        record, leads = by_name[name], assignment.merged.get(left, left)
+        if leads != to and left in shaken:
+            found.append(Move(record, left, to, (min(leads, to), max(leads, to))))
+        elif record in was and contradicts(looked_at(was[record], features[record])):
+            found.append(Move(record, left, to, (to, to)))
     return found
 
 
-def ask_of_moves(session: Session, context: Context, known: Collection[Move], new: Collection[Move]) -> list[Question]:
-    """The questions that are left: about records that are where they went, between customers who are live.
+def ask_of_moves(
+    session: Session, context: Context, customers: Collection[str], known: Collection[Move], new: Collection[Move]
+) -> list[Question]:
+    """The questions that are left: about records that are where they went. Where a number was merged, it is asked of the
+    survivor, and out of him again.
 
     Args:
+        customers: those who are held locked.
         known: what open reviews ask about. A record that is back where it was is asked about no more.
     """
-    open_to = {(move.record, move.left) for move in known}
-    asked = {*known, *(move for move in new if (move.record, move.to) not in open_to)}
-    if not asked:
+    moves, kept = {*known, *new}, set(customers)
+    if not moves:
         return []
-    rows = query(session, _RECORDS, nos=sorted({no for move in asked for no in (move.left, *move.ends)}))
-    members: dict[str, list[int]] = defaultdict(list)
-    for no, record in rows:
-        members[no].append(record)
+    led = _led(session, moves)
+    while far := {no for m in known if (ends := led.ends(m)) != m.ends for no in ends or ()} - kept:
+        keep(session, far)
+        kept |= far
+        led = _led(session, moves)
+    back = {(move.record, move.left if move.alone else led.live[move.left]) for move in known}
     by_ends: dict[Ends, list[Move]] = defaultdict(list)
-    for move in sorted(asked):
-        if move.record in members[move.to] and all(members[no] for no in move.ends):
-            by_ends[move.ends].append(move)
+    for move in sorted({*known, *(move for move in new if (move.record, move.to) not in back)}):
+        ends = led.ends(move)
+        if ends:
+            by_ends[ends].append(move)
     if not by_ends:
         return []
+    members = {no: led.members[no] for ends in by_ends for no in ends}
     features: dict[int, Features] = {}
-    load_known(session, [record for no in members for record in members[no]], features)
+    load_known(session, [record for those in members.values() for record in those], features)
     shared: dict[str, int] = {}
     shared_values(session, context, match_keys_of(features.values()), shared)
     asks = (_moved(ends, those, members, features, shared) for ends, those in by_ends.items())
     return [ask for ask in asks if ask.pairs]
 
 
+def _led(session: Session, moves: Iterable[Move]) -> _Led:
+    live: dict[str, str] = {}
+    members: dict[str, set[int]] = defaultdict(set)
+    for row in query(session, _LED, nos=sorted({no for move in moves for no in (move.left, move.to)})):
+        live[row.no] = row.live
+        members[row.live].add(row.record_id)
+    return _Led(live, members)
+
+
 def _moved(
     ends: Ends,
     those: Sequence[Move],
-    members: Mapping[str, list[int]],
+    members: Mapping[str, Collection[int]],
     features: Mapping[int, Features],
     shared: Shared,
 ) -> Question:

@@ -277,6 +277,6 @@ def judge_fitting(session: Session, context: Context, members: Members, row: Any
     send(session, _CLOSE, ids=[row.id], outcome=ReviewDecision.SAME.value, now=context.now)
     those = {told["record"] for told in orjson.loads(row.evidence)["records"]}
     said: Said = dict.fromkeys((p for p in members.same if not those.isdisjoint(p)), Verdict.SAME)
-    moved = apply(session, context, members, said, reason=reason, person=person_of(context)).moved
+    moved = apply(session, context, members, said, reason=reason, person=person_of(context), renewed=those).moved
     if moved:
         raise DecisionMoves(sorted({no for _, left, to in moved for no in (left, to)} - members.by_no.keys()))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import orjson
@@ -19,9 +18,9 @@ from ecif.models import MergeReview, ReviewEntry
 from ecif.services.assignment import JUDGED_OTHER_RULE
 from ecif.services.context import Context
 from ecif.services.judgements import NEWEST
-from ecif.services.lane import out_of_turn
-from ecif.services.questions import PAIRS_MAX, Ends, Question, shown_pair
-from ecif.services.rematch import Move, ask_of_moves
+from ecif.services.lane import keep
+from ecif.services.questions import PAIRS_MAX, Ends, Move, Question, shown_pair
+from ecif.services.rematch import ask_of_moves
 from ecif.services.rows import insert_rows, query, send, update_rows
 
 _PAIRS = (
@@ -37,7 +36,6 @@ _PAIRS = (
     "  row_number() OVER (PARTITION BY lo, hi ORDER BY held DESC, level, record_lo, record_hi) AS place FROM between_two) s"
     f" WHERE place <= {PAIRS_MAX} ORDER BY lo, hi, place"
 )
-_KEEP = "SELECT FROM party WHERE customer_no = ANY(%(nos)b::text[]) FOR KEY SHARE SKIP LOCKED"
 _STAKES = (
     "WITH held AS (SELECT customer_no, coalesce(away::text, 'all') AS part, count(*) AS accounts,"
     "  count(*) FILTER (WHERE system = 'loan') AS loans FROM (SELECT l.customer_no, r.system,"
@@ -101,7 +99,7 @@ def refresh_reviews(
     asks = _doubts(session, customers)
     current = {(row.customer_lo, row.customer_hi, row.kind): row for row in query(session, _OPEN, nos=list(customers))}
     asks += [question for question in misfits if question.ends[0] in customers]
-    asks += ask_of_moves(session, context, _known_moves(current.values()), moved)
+    asks += ask_of_moves(session, context, customers, _known_moves(current.values()), moved)
     asked = _asked(session, asks)
     close_outdated(session, context, [row for key, row in current.items() if key not in asked])
     _rebuild(session, context, [(current[key], now) for key, now in asked.items() if key in current])
@@ -125,12 +123,8 @@ def _doubts(session: Session, customers: Collection[str]) -> list[Question]:
         others = {no for ends in found for no in ends} - kept
         if not others:
             return [_doubt(ends, rows) for ends, rows in found.items()]
-        out_of_turn(partial(_keep, session, others))
+        keep(session, others)
         kept |= others
-
-
-def _keep(session: Session, nos: Collection[str]) -> bool:
-    return len(query(session, _KEEP, nos=list(nos))) == len(nos)
 
 
 def _doubt(ends: Ends, rows: Sequence[Any]) -> Question:
