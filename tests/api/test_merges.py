@@ -250,6 +250,10 @@ def test_a_number_merged_twice_leads_to_the_last_survivor_and_back(api: Api, two
     second = decide(api, more)
     assert {clear(api, no)["customer_no"] for no in (two.a, two.b, third.a)} == {third.a}
     listed = api.get(f"/v1/operations?customer_no={two.b}").json()["items"]
+    for path in ("operations", "merge-reviews"):
+        page = api.get(f"/v1/{path}?customer_no={two.b}").json()
+        assert (page["requested_no"], page["customer_no"], page["redirected"]) == (two.b, third.a, True)
+        assert "redirected" not in api.get(f"/v1/{path}").json()
     assert [o["id"] for o in listed] == [first, second], "under each of the customer's numbers"
     decide(api, api.post(f"/v1/merges/{second}:reverse", json=WHY, headers=MAKER))
     assert [clear(api, no)["customer_no"] for no in (two.b, third.a)] == [two.a, third.a]

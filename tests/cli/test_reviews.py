@@ -24,6 +24,11 @@ class Desk:
     def __init__(self, home: Path, engine: Engine) -> None:
         self.home, self.engine = home, engine
 
+    def decides(self, review: int, decision: str, *why: object, code: int = 0) -> str:
+        """Looks at a review and decides what was shown."""
+        (version,) = re.findall(r'"version": (\d+)', self.does("review", review))[:1]
+        return self.does("review", review, "--decide", decision, "--version", version, *why, code=code)
+
     def does(self, *arguments: object, code: int = 0) -> str:
         done = run(self.home, *arguments)
         said = " ".join((done.stdout + done.stderr).split())
@@ -47,9 +52,10 @@ def test_reviews_are_listed_shown_and_decided(desk: Desk) -> None:
     assert listed.count("P-ID") == 2 and "OPEN" in listed
     shown = desk.does("review", 1)
     assert "same number, other name" in shown and "P-ID-NAME" in shown and "***" in shown
-    assert "CLOSED NOT_SAME" in desk.does("review", 1, "--decide", "NOT_SAME", *WHY)
-    assert "ECIF-3051" in desk.does("review", 1, "--decide", "SAME", *WHY, code=1)
-    asked = desk.does("review", 2, "--decide", "RENAME", *WHY)
+    stale = desk.does("review", 1, "--decide", "NOT_SAME", "--version", 9, *WHY, code=1)
+    assert "ECIF-3057" in stale and "CLOSED NOT_SAME" in desk.decides(1, "NOT_SAME", *WHY)
+    assert "ECIF-3051" in desk.decides(1, "SAME", *WHY, code=1)
+    asked = desk.decides(2, "RENAME", *WHY)
     (operation,) = re.findall(r"ecif approve (\d+)", asked)
     assert "WAITING" in desk.does("reviews", "--state", "WAITING")
     assert "MERGE DONE" in desk.does("approve", operation, "--by", "李四")
@@ -72,13 +78,14 @@ def test_a_record_that_no_longer_fits_is_shown_and_kept(desk: Desk, tmp_path: Pa
         and number not in shown
         and "秦无名" not in shown
     )
-    assert "ECIF-3058" in desk.does("review", 3, "--decide", "SAME", *WHY, code=1)
-    assert "CLOSED NOT_SAME" in desk.does("review", 4, "--decide", "NOT_SAME", *WHY)
-    assert "CLOSED SAME" in desk.does("review", 3, "--decide", "SAME", *WHY)
+    assert "ECIF-3058" in desk.decides(3, "SAME", *WHY, code=1)
+    assert "CLOSED NOT_SAME" in desk.decides(4, "NOT_SAME", *WHY)
+    assert "CLOSED SAME" in desk.decides(3, "SAME", *WHY)
 
 
 def test_wrong_use(desk: Desk) -> None:
     assert "ECIF-2008" in desk.does("review", 4711, code=1)
     assert "ECIF-2001" in desk.does("reviews", "--customer", "999999999999", code=1)
-    assert "--by" in desk.does("review", 2, "--decide", "SAME", "--reason", "x", code=2)
+    assert "--by" in desk.decides(2, "SAME", "--reason", "x", code=2)
+    assert "--version" in desk.does("review", 2, "--decide", "SAME", *WHY, code=2)
     assert "NOPE" in desk.does("reviews", "--state", "NOPE", code=2)

@@ -112,7 +112,7 @@ def test_merging_splitting_and_judging(api: Api) -> None:
     takes(api, 49, 201, "POST /v1/judgements", json=WHY | {"records": records, "verdict": "NOT_SAME"}, headers=COUNTER)
     takes(api, 2, 200, "GET /v1/judgements?system=ebank&key=p2")
     takes(api, 1, 200, "GET /v1/operations?status=PENDING")
-    takes(api, 2, 200, f"GET /v1/operations?customer_no={nos[0]}")
+    takes(api, 3, 200, f"GET /v1/operations?customer_no={nos[0]}")
     takes(api, 1, 200, f"GET /v1/operations/{merge}")
 
 

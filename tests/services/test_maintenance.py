@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -143,6 +144,19 @@ def test_what_is_said_of_the_survivor_stays_with_him(engine: Engine, digests: Ke
     assert len(parties(engine)) == 2
     assert [e["address"] for e in clerk.golden(survivor)["emails"]] == ["sanfeng@example.com"]
     assert clerk.golden(loser)["emails"] == [] and clerk.value(loser, "occupation") == "医生"
+
+
+def test_what_is_said_of_a_number_is_never_written_onto_another(
+    engine: Engine, digests: KeyDigests, clerk: Clerk
+) -> None:
+    """However often what a channel said of him was split off."""
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A))
+    stewards, no, size = Stewards(engine, digests), customer(engine, "core", "1"), 12
+    for n in range(size):
+        changed = clerk.patches(no, postcode=f"5180{n:02d}")
+        assert (changed.customer_no, clerk.value(no, "postcode")) == (no, f"5180{n:02d}")
+        stewards.split(no, f"counter:ecif:{no}" + (f".{n + 1}" if n else ""))
+    assert len(parties(engine)) == size + 1
 
 
 def test_what_was_said_of_a_customer_is_never_one_of_its_own(engine: Engine, digests: KeyDigests, clerk: Clerk) -> None:
@@ -322,6 +336,30 @@ def test_who_cannot_have_died_then(
     with pytest.raises(maintenance.PatchUnusable) as refused:
         clerk.decides(customer(engine, "core", "1"), partial(DIED, deceased_on=died_on))
     assert [(f.field, f.rule) for f in refused.value.faults] == [("deceased_on", rule)]
+
+
+@pytest.mark.parametrize("survivor", ["core:1", "ebank:2"])
+@pytest.mark.parametrize("both", [False, True])
+def test_a_closing_closes_what_it_knew(
+    engine: Engine, digests: KeyDigests, clerk: Clerk, survivor: str, both: bool
+) -> None:
+    """A merge leaves the other customer's relationship open, whichever number stays; the undo closes nobody and opens nobody."""
+    stewards, closed = Stewards(engine, digests), record("core", "1", "张叁丰", phone="13911112222")
+    deliver(engine, digests, closed, record("ebank", "2", "张三丰", id=ID_A))
+    one, other = customer(engine, "core", "1"), customer(engine, "ebank", "2")
+    for no in (one, other)[: 1 + both]:
+        clerk.decides(no, CLOSE)
+    merge = stewards.merge("core:1", "ebank:2", survivor=survivor, override=["CLOSED"])
+    expected = "CLOSED" if both else "ACTIVE"
+    assert clerk.golden(one)["status"] == expected
+    deliver(engine, digests, replace(closed, business_time=closed.business_time + timedelta(days=400)))
+    assert clerk.golden(one)["status"] == expected
+    stewards.reverse(merge)
+    assert [clerk.golden(no)["status"] for no in (one, other)] == ["CLOSED", expected]
+    deliver(engine, digests, record("loan", "3", "张叁丰", phone="13911112222"))
+    stewards.merge("core:1", "loan:3", override=["CLOSED"])
+    clerk.decides(one, CLOSE, Channel.EBANK)
+    assert clerk.golden(one)["status"] == "CLOSED"
 
 
 @pytest.mark.parametrize(("act", "rule"), [(RESTRICT, "RESTRICTED"), (DIED, "DECEASED")])

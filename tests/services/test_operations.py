@@ -278,6 +278,21 @@ def test_what_arrived_since_is_told_also_of_records_that_were_there(
     assert scalar(engine, "SELECT count(*) FROM operation") == 1
 
 
+def test_what_a_record_opens_after_it_left_is_not_told(engine: Engine, digests: KeyDigests) -> None:
+    """core:1 and card:1 were one; card:1 left before the merge, which had nothing to do with it."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record(system, "1", "张三丰", id=citizen(1)) for system in ("core", "card")))
+    deliver(engine, digests, record("core", "2", "李四光", phone="13911110002"))
+    deliver(engine, digests, record("card", "1", "王五一", id=citizen(5), day=2))
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    opened = [Account(f"621700000000{n:04d}", "SAVINGS", AccountStatus.NORMAL, merge.made_at.date()) for n in (1, 2)]
+    now = stewards.context().now
+    deliver(engine, digests, record("card", "1", "王五一", id=citizen(5), accounts=(opened[0],), day=9), now=now)
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1), accounts=(opened[1],), day=9), now=now)
+    _, since = stewards.run(reversals.preview_reverse, merge.id)
+    assert [item.record for item in since.holdings["accounts"]] == [("core", "1")]
+
+
 def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Stewards) -> None:
     (no,) = stewards.nos(KEYS[:1])
     stewards.run(lambda s, c: check_answers.keep(s, c, Check.EXISTENCE, "EXISTS", [no, no]))

@@ -501,7 +501,15 @@ class Operation(TypedDict):
     members: NotRequired[list[Led]]
 
 
-class OperationPage(TypedDict):
+class _OfCustomer(TypedDict):
+    """Of a list that was asked for by a customer's number: where that leads."""
+
+    requested_no: NotRequired[No]
+    customer_no: NotRequired[No]
+    redirected: NotRequired[bool]
+
+
+class OperationPage(_OfCustomer):
     """A page of operations."""
 
     items: list[Operation]
@@ -654,7 +662,7 @@ class MergeReview(TypedDict):
     operation: Annotated[int | None, Field(description="the merge that was asked for")]
 
 
-class MergeReviewPage(TypedDict):
+class MergeReviewPage(_OfCustomer):
     """A page of the queue."""
 
     items: list[MergeReview]

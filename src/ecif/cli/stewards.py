@@ -224,14 +224,17 @@ def list_reviews(
 def show_review(
     review: Annotated[int, typer.Argument(min=1, max=2**63 - 1, metavar="REVIEW")],
     decide: Annotated[ReviewDecision | None, typer.Option(help="裁决 what is decided")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="所见的版本 the version that was shown")] = None,
     by: By = "",
     reason: Reason = "",
     evidence: Evidence = "",
 ) -> None:
     """审核详情 Show a review with its evidence and history, masked; or decide it (a merge waits for another person)."""
     if decide:
+        if not version:
+            wrong_use("--version: 请注明所见的版本 say which version of the review you have seen")
         _asks(by, reason, evidence)
-    given: dict[str, Any] = {"reason": reason, "evidence": evidence}
+    given: dict[str, Any] = {"reason": reason, "evidence": evidence, "expected": version}
     with _steward(by) as run:
         if decide:
             terminal.print_decided(run(lambda s, c: review_decisions.decide(s, c, review, decide, **given)))

@@ -80,12 +80,14 @@ def _origins(record: PartyRecord) -> Origins:
 def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     """ACTIVE while any system keeps an open relationship, CLOSED when all have ended, unless somebody decided otherwise.
 
-    A customer who was closed is open again with an open account, or with a relationship begun after that day. One who was
-    reactivated stays so until all relationships have ended since. RESTRICTED and DECEASED stand whatever the sources say.
+    A customer who was closed is open again with an open account, with a relationship begun after that day, or with an open one
+    that was not known to be his: a merge brings it. One who was reactivated stays so until all relationships have ended since.
+    RESTRICTED and DECEASED stand whatever the sources say.
     """
     kept = _relationships(records) or records
     closed_on = bank_day(max(r.business_time for r in kept))
-    decision = _decision(records)
+    decisions = _decisions(records)
+    decision = decisions[-1] if decisions else None
     if decision is None:
         active = any(r.status is RecordStatus.ACTIVE for r in kept)
     elif decision.customer_status is CustomerStatus.RESTRICTED:
@@ -95,7 +97,11 @@ def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
         return {"status": decision.customer_status.value, "closed_on": None, "deceased_on": died.isoformat()}
     elif decision.customer_status is CustomerStatus.CLOSED:
         closed_on = decision.customer_status_on or bank_day(decision.when("customer_status"))
-        active = any(_reopens(r, closed_on) for r in kept if r is not decision)
+        known = {name for d in decisions for name in ((d.system, d.key), *d.customer_status_over)}
+        strange = any(
+            r.status is RecordStatus.ACTIVE for r in _relationships(records) if (r.system, r.key) not in known
+        )
+        active = strange or any(_reopens(r, closed_on) for r in kept if r is not decision)
     else:
         at = decision.when("customer_status")
         active = any(r.status is RecordStatus.ACTIVE or r.business_time <= at for r in kept)
@@ -103,9 +109,9 @@ def _standing(records: Sequence[PartyRecord]) -> dict[str, str | None]:
     return {"status": status.value, "closed_on": None if active else closed_on.isoformat()}
 
 
-def _decision(records: Sequence[PartyRecord]) -> PartyRecord | None:
-    """The record whose decision on the customer holds: the strictest, of equal ones the newest, of those that no later one
-    took the place of. A merge brings decisions together that never knew of each other: none of them lifts another.
+def _decisions(records: Sequence[PartyRecord]) -> list[PartyRecord]:
+    """The records with a decision on the customer that no later one took the place of. The last one holds: the strictest, of
+    equal ones the newest. A merge brings decisions together that never knew of each other: none of them lifts another.
     """
 
     def order(record: PartyRecord) -> tuple[datetime, str, str]:
@@ -117,7 +123,7 @@ def _decision(records: Sequence[PartyRecord]) -> PartyRecord | None:
         for n, r in enumerate(decided)
         if not any((r.system, r.key) in later.customer_status_over for later in decided[n + 1 :])
     ]
-    return max(standing, key=lambda r: (r.customer_status.strictness, order(r)), default=None)  # type: ignore[union-attr]
+    return sorted(standing, key=lambda r: (r.customer_status.strictness, order(r)))  # type: ignore[union-attr]
 
 
 def _reopens(record: PartyRecord, closed_on: date) -> bool:

@@ -177,7 +177,8 @@ class PartyRecord:
         not_same_as: records of parties that, when it was written, were looked at and found to be others.
         customer_status: a decision on the customer as a whole (销户, 激活, 限制, 死亡), not on a relationship in one system,
             which holds from the bank's day ``customer_status_on``; one who is deceased died on that day.
-        customer_status_over: records whose earlier decisions on the customer it takes the place of.
+        customer_status_over: records whose earlier decisions on the customer it takes the place of; of one that closes him, all
+            that he had, which it closes.
         said_at: the fields that were said at other times than ``business_time``, in a record that is written bit by bit.
     """
 

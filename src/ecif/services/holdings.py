@@ -33,8 +33,10 @@ _ACCOUNTS = (
 _OPENED = (
     "SELECT DISTINCT l.customer_no, r.system, r.key, a.position, a.number, a.kind, a.account_class, a.status,"
     " a.opened_on"
-    " FROM unnest(%(nos)b::text[], %(sinces)b::date[], %(untils)b::date[]) s(no, since, until) JOIN link l"
-    " ON l.customer_no = s.no JOIN account a ON a.owner_id = l.record_id AND a.opened_on BETWEEN s.since AND s.until"
+    " FROM unnest(%(nos)b::text[], %(sinces)b::timestamptz[], %(untils)b::timestamptz[], %(firsts)b::date[], %(lasts)b::date[])"
+    " s(no, since, until, first, last) JOIN link l ON l.customer_no = s.no AND l.started_at <= s.until"
+    " AND (l.ended_at IS NULL OR l.ended_at > s.since)"
+    " JOIN account a ON a.owner_id = l.record_id AND a.opened_on BETWEEN s.first AND s.last"
     " JOIN source_record r ON r.id = a.record_id ORDER BY a.opened_on, r.system, r.key, a.position LIMIT %(limit)b"
 )
 _RELATIONS = (
@@ -128,7 +130,8 @@ class Accounts:
         """They go with their records."""
 
     def since(self, session: Session, spans: Sequence[Span], limit: int) -> list[Item]:
-        """Those that were opened since; of the first day, all: an account tells no time."""
+        """Those that were opened since, of records that were the customer's since; of the first day, all: an account tells no
+        time."""
         rows = query(session, _OPENED, **_times(spans), limit=limit)
         return _items(rows, ("customer_no", "number", "kind", "account_class", "status", "opened_on"))
 
@@ -196,6 +199,8 @@ def _items(rows: Sequence[Any], fields: Sequence[str]) -> list[Item]:
 def _times(spans: Sequence[Span]) -> dict[str, list[Any]]:
     return {
         "nos": [span.customer_no for span in spans],
-        "sinces": [bank_day(span.since) for span in spans],
-        "untils": [bank_day(span.until) for span in spans],
+        "sinces": [span.since for span in spans],
+        "untils": [span.until for span in spans],
+        "firsts": [bank_day(span.since) for span in spans],
+        "lasts": [bank_day(span.until) for span in spans],
     }

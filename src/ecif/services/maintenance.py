@@ -31,19 +31,20 @@ from ecif.services.rows import query
 
 OWN_KEY = "ecif:"
 """Keys of records that channels write here begin with this; no source system may use it."""
-_SUFFIXES = ("", *(f".{n}" for n in range(2, 10)))
-"""Of the keys of a channel's records on one number: a split can lead such a record to another customer, and then the next change
-begins a new one."""
+_KEYS_MAX = 100_000
+"""Records of a channel's on one number: a split can lead such a record to another customer, and then the next change begins a
+new one."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 _KNOWN = (
     "SELECT s.customer_no, s.party_type, s.version, g.document, a.system, a.key,"
     " (SELECT r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = s.customer_no"
     " AND l.ended_at IS NULL AND r.system = %(system)b AND starts_with(r.key, %(own)b)"
-    " AND (r.id = s.anchor_id OR r.key IN (SELECT %(own)b || s.customer_no || suffix FROM unnest(%(suffixes)b::text[]) suffix))"
+    " AND (r.id = s.anchor_id OR split_part(r.key, '.', 1) = %(own)b || s.customer_no)"
     " ORDER BY r.business_time DESC, r.key LIMIT 1) AS own,"
-    " (SELECT count(*) FROM source_record r WHERE r.system = %(system)b"
-    " AND r.key IN (SELECT %(own)b || s.customer_no || suffix FROM unnest(%(suffixes)b::text[]) suffix)) AS written"
+    " (SELECT free.key FROM (SELECT %(own)b || s.customer_no || CASE n WHEN 1 THEN '' ELSE '.' || n END AS key"
+    f" FROM (SELECT generate_series(1, {_KEYS_MAX}) AS n) counted) free"  # one after the other, as far as they are taken
+    " WHERE (SELECT count(*) FROM source_record r WHERE r.system = %(system)b AND r.key = free.key) = 0 LIMIT 1) AS free"
     " FROM party p JOIN party s ON s.customer_no = coalesce(p.merged_into, p.customer_no)"
     " JOIN golden_record g ON g.customer_no = s.customer_no AND g.version = s.version"
     " JOIN source_record a ON a.id = s.anchor_id WHERE p.customer_no = %(no)b"
@@ -58,9 +59,9 @@ _OPEN_ACCOUNTS = (
     "SELECT count(*) AS n FROM link l JOIN account a ON a.owner_id = l.record_id"
     " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
 )
-_OWN = (
-    "SELECT r.system, r.key, r.document FROM link l JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b"
-    " AND l.ended_at IS NULL AND starts_with(r.key, %(own)b) ORDER BY r.system, r.key"
+_RECORDS = (
+    "SELECT r.system, r.key, CASE WHEN starts_with(r.key, %(own)b) THEN r.document END AS own FROM link l"
+    " JOIN source_record r ON r.id = l.record_id WHERE l.customer_no = %(no)b AND l.ended_at IS NULL ORDER BY r.system, r.key"
 )
 _OPEN_REVIEWS = (
     "SELECT count(*) AS n FROM merge_review WHERE closed_at IS NULL AND (customer_lo = %(no)b OR customer_hi = %(no)b)"
@@ -158,15 +159,14 @@ def known(session: Session, context: Context, no: str, channel: Channel, expecte
     """
     system = system_of(channel)
     claim(session, [context.digests.of((KeyKind.RECORD, f"{system}:{OWN_KEY}{no}"))])
-    rows = query(session, _KNOWN, no=no, system=system, own=OWN_KEY, suffixes=list(_SUFFIXES))
+    rows = query(session, _KNOWN, no=no, system=system, own=OWN_KEY)
     if not rows:
         raise CustomerNotFound(no)
     (row,) = rows
     if expected is not None and row.version != expected:
         raise VersionConflict(row.version)
     golden = orjson.loads(row.document)
-    key = f"{OWN_KEY}{row.customer_no}{_SUFFIXES[min(row.written, len(_SUFFIXES) - 1)]}"
-    blank = PartyRecord(system, key, PartyType(row.party_type), _NEVER, same_as=((row.system, row.key),))
+    blank = PartyRecord(system, row.free, PartyType(row.party_type), _NEVER, same_as=((row.system, row.key),))
     own = replace(load_record(row.own), party_type=blank.party_type) if row.own else blank
     return Known(no, row.customer_no, row.version, golden, own, max(context.now, own.business_time + TICK))
 
@@ -414,16 +414,20 @@ def _decide(
         restated(who.record, who.at, ("customer_status",)),
         customer_status=status,
         customer_status_on=on or context.day,
-        customer_status_over=_decided(session, who),
+        customer_status_over=_over(session, who, status),
     )
     decided = _write(session, context, who, record, (), action=action, reason=reason, evidence=evidence)
     return replace(decided, changed=["status"])
 
 
-def _decided(session: Session, who: Known) -> tuple[RecordName, ...]:
-    """The other records that hold a decision on the customer's status, of whichever channel and number."""
-    rows = query(session, _OWN, no=who.customer_no, own=OWN_KEY)
-    ours = who.record.system, who.record.key
+def _over(session: Session, who: Known, status: CustomerStatus) -> tuple[RecordName, ...]:
+    """The other records that hold a decision on the customer's status, of whichever channel and number; where he is closed,
+    all of his others.
+    """
+    rows = query(session, _RECORDS, no=who.customer_no, own=OWN_KEY)
+    ours, closes = (who.record.system, who.record.key), status is CustomerStatus.CLOSED
     return tuple(
-        (r.system, r.key) for r in rows if (r.system, r.key) != ours and load_record(r.document).customer_status
+        (r.system, r.key)
+        for r in rows
+        if (r.system, r.key) != ours and (closes or (r.own and load_record(r.own).customer_status))
     )

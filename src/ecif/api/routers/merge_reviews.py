@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from ecif.api import reading
 from ecif.api.calls import EdgeIn, answer, now_by
 from ecif.api.etags import etag
+from ecif.api.merge_views import heads
 from ecif.api.parameters import NO_QUERY, EntriesQuery, View
 from ecif.api.problems import PROBLEMS
 from ecif.api.reading import Reader, reads
@@ -21,6 +22,7 @@ from ecif.api.views import SECTIONS, clear_fields
 from ecif.services import review_bulk, review_decisions, review_queue
 from ecif.services.answers import Answer
 from ecif.services.context import Context
+from ecif.services.regrouping import live_numbers
 from ecif.services.review_bulk import Bulk
 from ecif.services.review_queue import Place
 
@@ -39,9 +41,10 @@ def list_merge_reviews(request: Request, who: Reading, asked: Annotated[ReviewsQ
     """审核队列 Reviews, the most urgent first: risk × age. A page goes on where the one before ended, whatever came since."""
     now = now_by(who.call.caller, request.app.state.digests).now
     with who.transaction() as session:
+        (head,) = heads(live_numbers(session, [asked.filter.customer])) if asked.filter.customer else [{}]
         found = review_queue.listing(session, asked.filter, asked.sort, asked.place or Place(now), limit=asked.limit)
     items = [review_view(row, now) for row in found.reviews]
-    return reading.answer({"items": items, "next_after": f"{asked.sort[0]}{found.next}" if found.next else None})
+    return reading.answer(head | {"items": items, "next_after": f"{asked.sort[0]}{found.next}" if found.next else None})
 
 
 @router.get("/merge-reviews/{review_id}", responses=PROBLEMS, response_model=None)

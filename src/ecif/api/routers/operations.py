@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ecif.api import reading
 from ecif.api.bodies import NoteBody
 from ecif.api.calls import EdgeIn, answer
-from ecif.api.merge_views import operation_view
+from ecif.api.merge_views import heads, operation_view
 from ecif.api.parameters import NO_QUERY, OperationsQuery
 from ecif.api.problems import PROBLEMS
 from ecif.api.reading import Reader, reads
@@ -18,6 +18,7 @@ from ecif.api.security import needs
 from ecif.services import approvals, operations
 from ecif.services.answers import Answer
 from ecif.services.context import Context
+from ecif.services.regrouping import live_numbers
 
 router = APIRouter(prefix="/v1/operations", tags=["operations"])
 
@@ -30,12 +31,13 @@ OperationId = Annotated[int, Path(ge=1, le=2**63 - 1, description="归并操作�
 def list_operations(who: Reading, asked: Annotated[OperationsQuery, Query()]) -> Response:
     """归并操作 What was asked for, oldest first; of a customer under each of his numbers."""
     with who.transaction() as session:
+        (head,) = heads(live_numbers(session, [asked.customer_no])) if asked.customer_no else [{}]
         found = operations.listing(
             session, status=asked.status or "", kind=asked.kind or "", customer_no=asked.customer_no,
             after=asked.after, limit=asked.limit + 1,
         )  # fmt: skip
     shown = [operation_view(operation) for operation in found[: asked.limit]]
-    return reading.answer({"items": shown, "next_after": shown[-1]["id"] if len(found) > asked.limit else None})
+    return reading.answer(head | {"items": shown, "next_after": shown[-1]["id"] if len(found) > asked.limit else None})
 
 
 @router.get("/{operation_id}", dependencies=[NO_QUERY], responses=PROBLEMS, response_model=None)
