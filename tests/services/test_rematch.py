@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from people import DAY, citizen, deliver, record
-from promises import DERIVED, NAMED
+from promises import DERIVED, NAMED, broken
 from sqlalchemy import Engine, text
 from stewards import Stewards, name
 
@@ -20,7 +21,7 @@ from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus
 from ecif.domain.review_policy import ReviewDecision, risk_class
 from ecif.matching.rules import POLICY_VERSION
-from ecif.services import merges, review_decisions, review_queue
+from ecif.services import approvals, merges, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.rebuild import rebuild
 from ecif.services.rematch import COMPARED_MAX
@@ -439,6 +440,24 @@ def test_a_move_is_asked_of_the_survivor_and_out_of_him_again(
     assert (again.customer_lo, again.customer_hi) == (before.customer_lo, before.customer_hi)
     assert set(compared(engine, digests, again)) == {pair("core:1", "card:1"), pair("core:3", "card:1")}
     assert json.loads(again.evidence)["records"] == json.loads(before.evidence)["records"]
+
+
+def test_both_ends_of_a_move_are_merged_at_one_time(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    """The second waits for the first, who keeps whom the question has led to; so neither asks of a number that is no more."""
+    deliver(engine, digests, record("core", "3", "李四光", id=ID_B), record("core", "7", "钱七八", phone="13911117777"))
+    deliver(engine, digests, record("core", "8", "孙八九", phone="13911118888"))
+    deliver(engine, digests, record("card", "1", "李四光", id=ID_B, day=9))
+    one = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:7"]), stewards.no("core:7"), reason="同一人")
+    other = stewards.run(merges.ask_merge, stewards.nos(["core:3", "core:8"]), stewards.no("core:8"), reason="同一人")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(engine) as session:
+            approvals.approve(session, stewards.context("checker"), one.id)
+            later = pool.submit(stewards.approve, other)
+            assert not wait([later], timeout=0.3).done
+        later.result()
+    row = only(engine, "MOVED")
+    assert (row.customer_lo, row.customer_hi) == tuple(sorted(stewards.nos(["core:7", "core:8"])))
+    assert broken(engine) == []
 
 
 def test_a_move_between_two_who_are_one_is_no_question(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
