@@ -323,6 +323,15 @@ def test_a_newer_word_is_not_overridden_by_what_was_asked_for_before(engine: Eng
     assert stewards.no("core:1") == stewards.no("core:2")
 
 
+def test_also_that_nothing_holds_any_more_is_a_newer_word(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", key, "张三丰", id=citizen(1)) for key in "12"))
+    asked = stewards.run(judging.judge, name("core:1"), name("core:2"), Verdict.NOT_SAME, reason="x")
+    assert stewards.judge("core:1", "core:2", Verdict.WITHDRAWN) is None
+    with pytest.raises(OperationStale):
+        stewards.approve(asked)
+
+
 # Whom an operation is not about
 
 

@@ -12,8 +12,9 @@ import pytest
 from people import DAY, citizen, deliver, record
 from promises import DERIVED, NAMED
 from sqlalchemy import Engine, text
-from stewards import Stewards
+from stewards import Stewards, name
 
+from ecif.api.review_views import RECORDS_MAX, whole_view
 from ecif.db import transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus
@@ -22,6 +23,7 @@ from ecif.matching.rules import POLICY_VERSION
 from ecif.services import merges, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.rebuild import rebuild
+from ecif.services.rematch import COMPARED_MAX
 from ecif.services.review_decisions import DecisionMoves
 
 ID_A, ID_B, ID_C = citizen(1), citizen(2, "19850505"), citizen(3, "19770707")
@@ -496,6 +498,54 @@ def test_a_rebuild_leaves_them_as_they_are(engine: Engine, digests: KeyDigests, 
     assert len(before) == 2
     stewards.run(rebuild, chunk=1)
     assert asked(engine, "MISFIT", "MOVED") == before
+
+
+# Many records
+
+
+def test_of_many_records_that_moved_only_so_many_pairs_are_compared(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """Each with some on either side: 70 who are alike are seen beside one of the 30 whom they left."""
+    many = [record("ebank", f"{n:02d}", "王五一", id=ID_C) for n in range(100)]
+    deliver(engine, digests, *many)
+    deliver(engine, digests, *(record("ebank", f"{n:02d}", "李四光", id=ID_B, day=9) for n in range(70)))
+    row = only(engine, "MOVED")
+    evidence = json.loads(row.evidence)
+    assert len(evidence["records"]) == 70 and row.rule == "P-N1"
+    assert 70 < len(evidence["pairs"]) + evidence["more"] <= COMPARED_MAX < 70 * 30 + 70 * 69 // 2
+
+
+def test_of_many_records_in_question_the_first_are_shown(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """All of them are known: of the others, one that goes back is no longer counted."""
+    many = [f"{n:03d}" for n in range(RECORDS_MAX + 5)]
+    deliver(engine, digests, *(record("ebank", key, "王五一", id=ID_C) for key in many))
+    deliver(engine, digests, *(record("ebank", key, "李四光", id=ID_B, day=9) for key in many[2:]))
+
+    def shown() -> tuple[list[str], int]:
+        view = whole_view(seen(engine, digests, only(engine, "MOVED")), DAY_12, ())
+        return [told["key"] for told in view["records"]], view["more_records"]
+
+    assert shown() == (many[2 : RECORDS_MAX + 2], 3)
+    deliver(engine, digests, record("ebank", many[-1], "王五一", id=ID_C, day=10))
+    assert shown() == (many[2 : RECORDS_MAX + 2], 2)
+
+
+def test_of_many_misfits_each_is_found_and_only_so_many_pairs_are_compared(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """70 of a customer's records turn into as many people."""
+    many = [f"ebank:{n:02d}" for n in range(70)]
+    deliver(engine, digests, *(record(*name(key), same_as=(("core", "2"),)) for key in many))
+    stewards.merge("core:1", "core:2")
+    turned = enumerate(many, 400)
+    deliver(engine, digests, *(record(*name(key), "王五一", id=citizen(n), day=9) for n, key in turned))
+    row = only(engine, "MISFIT")
+    evidence = json.loads(row.evidence)
+    assert named(engine, digests, row) == set(many) and row.rule == "P-N1"
+    assert 70 < len(evidence["pairs"]) + evidence["more"] <= COMPARED_MAX < 70 * 69 // 2
 
 
 # Doubts about whom a placed record leads to

@@ -21,6 +21,8 @@ MEANINGS = {rule.id: rule.meaning for rule in RULES} | {
 }
 SAYS_NOTHING = frozenset({Field.KIND.value})
 """That neither of two is a branch says nothing for them; that one is says much against."""
+RECORDS_MAX = 100
+"""Records in question that a review shows. What it holds is whole: nothing else knows which have moved."""
 View = dict[str, Any]
 
 
@@ -51,13 +53,15 @@ def whole_view(review: Review, now: datetime, clear: Collection[str]) -> View:
     """A review with its evidence, the golden records, masked or clear, and what to do."""
     evidence = review.evidence
     pairs = [_pair(pair, review.names) for pair in evidence["pairs"]]
+    records = evidence.get("records", ())
     return review_view(review.row, now) | {
         "recommended": _recommended(review.row, pairs).value,
         "follow_ups": [_follow_up(item) for item in evidence.get("follow_ups", ())],
         "risks": [_risk(name) for name in evidence.get("risks", ())],
         "pairs": pairs,
         "more_pairs": evidence["more"],
-        "records": [_record(told, review.names) for told in evidence.get("records", ())],
+        "records": [_record(told, review.names) for told in records[:RECORDS_MAX]],
+        "more_records": max(len(records) - RECORDS_MAX, 0),
         "names": [_bearers(no, n) for no, n in sorted(review.bearers.items())],
         "golden": [
             {"customer_no": no, "version": golden.version, "record": customer_view(golden.document, clear=clear)}

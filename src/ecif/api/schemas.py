@@ -737,7 +737,8 @@ class WholeMergeReview(MergeReview):
     risks: list[ReviewRisk]
     pairs: list[EvidencePair]
     more_pairs: int
-    records: list[ReviewedRecord]
+    records: Annotated[list[ReviewedRecord], Field(description="the first of those in question")]
+    more_records: int
     names: list[NameBearers]
     golden: list[ReviewedGolden]
 

@@ -136,7 +136,8 @@ class Members:
         records = self.by_no[no].records
         own, home = set(records), self.home
         told = [(r, identity(self.features[r])) for r in records]
-        said = sorted(word.id for p, word in self.words.items() if not own.isdisjoint(p) and home.keys() >= {*p})
+        words = ((p, word) for p, word in self.words.items() if word.verdict is not Verdict.UNDECIDED)
+        said = sorted(word.id for p, word in words if not own.isdisjoint(p) and home.keys() >= {*p})
         return blake2b(repr((told, said)).encode(), digest_size=8).hexdigest()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy.orm import Session
 
@@ -25,6 +26,10 @@ from ecif.services.judgements import Pair, pair
 from ecif.services.lane import keep
 from ecif.services.questions import Ends, Move, Question, question
 from ecif.services.rows import query
+
+COMPARED_MAX = 2000
+"""Record pairs that are compared for one review, while its customers are locked. Of more, each record in question is compared with
+as many others as there is room for, one of each identity before its like."""
 
 _LED = (
     "SELECT p.customer_no AS no, l.customer_no AS live, l.record_id FROM party p JOIN link l ON l.ended_at IS NULL"
@@ -65,8 +70,7 @@ def misfits(
     for no, records in members.items():
         against: dict[Pair, Decision] = {}
         found = []
-        for record in sorted(set(doubted).intersection(records)):
-            decided = _looked_at(record, records, features, shared)
+        for record, decided in _looked_at(set(doubted).intersection(records), records, features, shared):
             if is_misfit(decided.values()):
                 found.append({"record": record, "from": None, "to": None})
                 against |= {p: decision for p, decision in decided.items() if contradicts(decision)}
@@ -76,10 +80,20 @@ def misfits(
 
 
 def _looked_at(
-    record: int, others: Iterable[int], features: Mapping[int, Features], shared: Shared
-) -> dict[Pair, Decision]:
-    known = (other for other in others if other != record and other in features)
-    return {pair(record, other): looked_at(features[record], features[other], shared) for other in known}
+    asked: Collection[int], members: Iterable[int], features: Mapping[int, Features], shared: Shared
+) -> Iterable[tuple[int, dict[Pair, Decision]]]:
+    """The decisions on each of the records in question and others, as far as there is room for them."""
+    others, room = _one_of_each(members, features), COMPARED_MAX // max(len(asked), 1) or 1
+    for one in sorted(asked):
+        known = islice((other for other in others if other != one), room)
+        yield one, {pair(one, other): looked_at(features[one], features[other], shared) for other in known}
+
+
+def _one_of_each(records: Iterable[int], features: Mapping[int, Features]) -> list[int]:
+    """The records, one of each identity before those that are like one of them."""
+    known = sorted(record for record in records if record in features)
+    first = set({identity(features[record]): record for record in reversed(known)}.values())
+    return sorted(known, key=lambda record: (record not in first, record))
 
 
 def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignment: Assignment) -> list[Move]:
@@ -157,7 +171,7 @@ def _moved(
     shared: Shared,
 ) -> Question:
     """Shown with all whom a record left, and whom it came to."""
-    decided: dict[Pair, Decision] = {}
-    for move in those:
-        decided |= _looked_at(move.record, (r for no in {*ends} for r in members[no]), features, shared)
+    asked, around = {move.record for move in those}, {record for no in ends for record in members[no]}
+    found = _looked_at(asked, around, features, shared)
+    decided = {two: decision for _, those_of_one in found for two, decision in those_of_one.items()}
     return question(ReviewKind.MOVED, ends, decided, [{"record": m.record, "from": m.left, "to": m.to} for m in those])
