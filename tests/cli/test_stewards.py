@@ -122,6 +122,7 @@ def test_wrong_use(desk: Desk) -> None:
         (("merge", a, b, "--by", "张三"), "--reason"),
         (("merge", a, b, "--reason", "x"), "--by"),
         (("merge", a, b, "--override", "PARTY_TYPE", *WHY), "CLOSED"),
+        (("judge", "core:1", "core:3", "UNDECIDED", *WHY), "WITHDRAWN"),
         (("judge", "core:1", "core:3", "SAME", "--override", "PARTY_TYPE", *WHY), "CLOSED"),
         (("split", a, "--record", "core", *WHY), "system:key"),
         (("approve", 1), "--by"),

@@ -163,6 +163,8 @@ def judge(
 ) -> None:
     """人工裁决 Say of two source records that they are one party's or not, or take it back."""
     names = _named(one), _named(other)
+    if verdict is Verdict.UNDECIDED:  # which operations say, and nobody
+        wrong_use("SAME, NOT_SAME, WITHDRAWN")
     _overrides(override)
     _asks(by, reason, evidence)
     with _steward(by) as run:
