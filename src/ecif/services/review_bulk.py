@@ -37,7 +37,6 @@ from ecif.services.review_decisions import (
     ReviewWaits,
     judge_apart,
     lock_ends,
-    person_of,
     take_all,
     usable,
 )
@@ -194,7 +193,7 @@ def _begin(
     context = _logged(session, context, "DECIDE_REVIEWS", reason)
     assert context.cause
     told = orjson.dumps({name: getattr(wanted, name) for name in Filter.__slots__ if getattr(wanted, name)}).decode()
-    row = (decision.value, told, reason, person_of(context), context.cause.change_id, context.now)
+    row = (decision.value, told, reason, context.person, context.cause.change_id, context.now)
     ((bulk_id,),) = insert_rows(session, BulkDecision, _COLUMNS, [row], "RETURNING id")
     return context, int(bulk_id)
 
@@ -245,10 +244,10 @@ def undo_bulk(session: Session, context: Context, bulk_id: int, *, reason: str) 
         raise BulkUndone
     results = _reopen(session, context, rows, decision, reason, bulk_id)
     if members:
-        moved = apply(session, context, members, said, reason=reason, person=person_of(context)).moved
+        moved = apply(session, context, members, said, reason=reason, person=context.person).moved
         if moved:
             raise BulkNotUndoable(sorted({no for _, left, to in moved for no in (left, to)}))
-    send(session, _UNDONE, id=bulk_id, now=context.now, person=person_of(context))
+    send(session, _UNDONE, id=bulk_id, now=context.now, person=context.person)
     return Bulk(bulk_id, results)
 
 

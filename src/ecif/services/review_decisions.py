@@ -104,11 +104,6 @@ class DecisionMoves(Exception):
         self.customers = customers
 
 
-def person_of(context: Context) -> str:
-    """Who acts."""
-    return context.call.person if context.call else context.actor
-
-
 def claim(session: Session, context: Context, review_id: int, *, expected: int | None = None) -> Any:
     """Takes a review for oneself, so that nobody else works on it. Claiming it again makes it last longer.
 
@@ -116,7 +111,7 @@ def claim(session: Session, context: Context, review_id: int, *, expected: int |
         ReviewNotFound, ReviewClosed, ReviewClaimed, ReviewChanged: it can't be had.
     """
     row = take(session, context, review_id, expected)
-    return _claimed(session, context, row, "CLAIMED", person_of(context), context.now)
+    return _claimed(session, context, row, "CLAIMED", context.person, context.now)
 
 
 def release(session: Session, context: Context, review_id: int, *, expected: int | None = None) -> Any:
@@ -207,7 +202,7 @@ def usable(context: Context, row: Any, expected: int | None = None, *, deciding:
     if row.closed_at:
         raise ReviewClosed(row.outcome)
     by = holder(row.claimed_by, row.claimed_at, context.now)
-    if by and by != person_of(context):
+    if by and by != context.person:
         raise ReviewClaimed(by, row.claimed_at)
     if deciding and row.state == ReviewState.WAITING:
         raise ReviewWaits(row.operation_id)
@@ -262,7 +257,7 @@ def judge_apart(session: Session, context: Context, members: Members, rows: Sequ
     pairs = {(r.record_lo, r.record_hi) for r in query(session, _BETWEEN, los=los, his=his)}
     ends = ((members.by_no[lo].anchor, members.by_no[hi].anchor) for lo, hi in zip(los, his, strict=True))
     said: Said = dict.fromkeys(pairs | {pair(*two) for two in ends}, Verdict.NOT_SAME)
-    apply(session, context, members, said, reason=reason, person=person_of(context), alone=True)
+    apply(session, context, members, said, reason=reason, person=context.person, alone=True)
 
 
 def judge_fitting(session: Session, context: Context, members: Members, row: Any, reason: str) -> None:
@@ -277,6 +272,6 @@ def judge_fitting(session: Session, context: Context, members: Members, row: Any
     send(session, _CLOSE, ids=[row.id], outcome=ReviewDecision.SAME.value, now=context.now)
     those = {told["record"] for told in orjson.loads(row.evidence)["records"]}
     said: Said = dict.fromkeys((p for p in members.same if not those.isdisjoint(p)), Verdict.SAME)
-    moved = apply(session, context, members, said, reason=reason, person=person_of(context), renewed=those).moved
+    moved = apply(session, context, members, said, reason=reason, person=context.person, renewed=those).moved
     if moved:
         raise DecisionMoves(sorted({no for _, left, to in moved for no in (left, to)} - members.by_no.keys()))

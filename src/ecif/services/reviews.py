@@ -226,6 +226,6 @@ def note(
     bulk_id: int | None = None,
 ) -> None:
     """Adds an entry to the history of reviews, each given with the state that it had."""
-    person = context.call.person if context.call else context.actor
+    person = context.person
     rows = [(review, action, str(state), person, text, bulk_id, context.now) for review, state in reviews]
     insert_rows(session, ReviewEntry, _ENTRY, rows)
