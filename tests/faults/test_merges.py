@@ -41,7 +41,7 @@ THREADS, CUSTOMERS, SECONDS = 32, 50, int(os.environ.get("ECIF_CROWD_SECONDS", "
 REFUSALS = (
     merges.MergeBlocked, merges.NothingToMerge, splits.NotOfCustomer, splits.NothingStays, splits.OnlyByUndo,
     reversals.NotReversible, reversals.ReverseBlocked, outcomes.OperationStale, judging.JudgementContradicts,
-    OperationDecided, regrouping.NumberRetired,
+    OperationDecided, regrouping.NumberRetired, regrouping.LeadsOthers,
 )  # fmt: skip
 """What a service says no with; anything else is a fault."""
 KEYS = [(system, f"{n}") for n in range(CUSTOMERS) for system in ("core", "card", "loan")]
