@@ -75,6 +75,7 @@ class Assignment:
         anchors: numbers that stand for another record from now on.
         moved: records that were somebody's before, by name, with the number they left and the one they went to.
         moves: what is to be asked about records that left a customer since the identity of one of his changed.
+        asked: customers whose pairs were decided again, though none of their records changed.
         misfits: what is to be asked about records that a person placed and that no longer fit.
     """
 
@@ -85,6 +86,7 @@ class Assignment:
     moved: list[tuple[str, str, str]] = field(default_factory=list)
     anchors: dict[str, int] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
     misfits: list[Question] = field(default_factory=list)
 
     @property

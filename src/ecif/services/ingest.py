@@ -314,7 +314,7 @@ def follow(
         operations.mark_reversed(session, context, assignment.resurrected)
     follow_ups.follow(session, context, assignment)
     if ask:
-        customers = {*assignment.changed, *assignment.merged}
+        customers = {*assignment.changed, *assignment.merged, *assignment.asked}
         asks = assignment.misfits, assignment.moves
         result.reviews_opened += refresh_reviews(session, context, customers, *asks)
     return assignment

@@ -129,6 +129,8 @@ def relink(
     store_links(session, context, assignment, group)
     store_pairs(session, assignment, work, group)
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}
+    if group.held:  # whose held pairs were stored anew, whichever of them changed
+        assignment.asked = set(assignment.members)
     assignment.moves = moves(was, found.features, assignment) if was else []
     if group.doubted:
         known = (found.features[r] for r in group.home if r in found.features)
