@@ -42,6 +42,14 @@ BROKEN = {
     " (SELECT FROM doubtful_pair d JOIN link a ON a.record_id = d.record_lo AND a.ended_at IS NULL JOIN link b"
     " ON b.record_id = d.record_hi AND b.ended_at IS NULL WHERE d.rule <> 'JUDGED-OTHER'"
     " AND least(a.customer_no, b.customer_no) = customer_lo AND greatest(a.customer_no, b.customer_no) = customer_hi)",
+    "no doubt is without a review": "SELECT d.record_lo FROM doubtful_pair d JOIN link a ON a.record_id = d.record_lo"
+    " AND a.ended_at IS NULL JOIN link b ON b.record_id = d.record_hi AND b.ended_at IS NULL JOIN party p"
+    " ON p.customer_no = a.customer_no JOIN party o ON o.customer_no = b.customer_no WHERE a.customer_no <> b.customer_no"
+    " AND d.rule <> 'JUDGED-OTHER' AND NOT EXISTS (SELECT FROM merge_review WHERE closed_at IS NULL AND kind = 'PAIR'"
+    " AND customer_lo = least(a.customer_no, b.customer_no) AND customer_hi = greatest(a.customer_no, b.customer_no))"
+    " AND NOT EXISTS (SELECT FROM judgement j WHERE j.record_lo = least(p.anchor_id, o.anchor_id)"
+    " AND j.record_hi = greatest(p.anchor_id, o.anchor_id) AND verdict = 'NOT_SAME' AND NOT EXISTS (SELECT FROM judgement n"
+    " WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id))",
     "a review of a move names records that are where it says": f"{_NAMED_RECORDS} WHERE kind = 'MOVED' AND NOT EXISTS (SELECT"
     " FROM link l JOIN party t ON t.customer_no = went AND l.customer_no = coalesce(t.merged_into, went)"
     " JOIN party f ON f.customer_no = came WHERE l.record_id = named.record AND ended_at IS NULL AND came <> went"
