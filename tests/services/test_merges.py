@@ -18,7 +18,7 @@ from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountClass, AccountStatus, PartyType
 from ecif.matching.features import features_of
-from ecif.services import approvals, customers, merge_findings, merges, reversals, splits
+from ecif.services import approvals, customers, merge_findings, merges, regrouping, reversals, splits
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.four_eyes import MakerIsChecker, must_be_other
@@ -26,7 +26,7 @@ from ecif.services.merges import MergeBlocked, NothingToMerge
 from ecif.services.operations import Status
 from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
-from ecif.services.regrouping import Member, Members
+from ecif.services.regrouping import Member, Members, TooManyToMove
 from ecif.services.splits import OnlyByUndo
 
 ID_A, ID_B, ID_C = citizen(1), citizen(2), citizen(3)
@@ -231,9 +231,27 @@ def test_merges_of_a_chain_are_undone_in_any_order(
     before = golden(engine)
     first = stewards.merge("core:2", "loan:3", survivor="core:2")
     second = stewards.merge("core:1", "core:2", survivor="core:1")
-    for merge in (first, second) if middle else (second, first):
-        stewards.reverse(merge)
+    undone = [stewards.reverse(merge) for merge in ((first, second) if middle else (second, first))]
     assert golden(engine) == before
+    whose = "core:1" if middle else "core:2"  # the undo of a middle merge leaves its survivor merged
+    assert undone[not middle].outcome["survivor"] == stewards.no(whose)
+
+
+def test_a_merge_is_undone_though_more_records_came_than_a_merge_may_touch(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = parties(engine)
+    monkeypatch.setattr(regrouping, "JOINED_MAX", 2)
+    with pytest.raises(TooManyToMove):
+        stewards.merge("core:1", "core:2")
+    monkeypatch.setattr(regrouping, "JOINED_MAX", 3)
+    merge = stewards.merge("core:1", "core:2")
+    deliver(engine, digests, record("card", "9", "张三丰", id=ID_A), record("card", "10", "张三丰", id=ID_A))
+    stewards.reverse(merge)
+    assert parties(engine) == {one | {"card:9", "card:10"} if "core:1" in one else one for one in before}
+    monkeypatch.setattr(regrouping, "PARTED_MAX", 3)
+    with pytest.raises(TooManyToMove):
+        stewards.split("core:1", "card:9")
 
 
 def reviews(engine: Engine) -> list[tuple[str, str, str]]:

@@ -102,8 +102,9 @@ def carry_out(
 
 def _regrouped(assignment: Assignment, survivor: str) -> Regrouped:
     parties = assignment.parties
+    led = {no: to for no, party in parties.items() if (to := party.merged_into) and no not in assignment.members}
     return Regrouped(
-        assignment.merged.get(survivor, survivor),
+        (led | assignment.merged).get(survivor, survivor),
         retired=sorted(no for no in assignment.merged if not parties[no].merged_into),
         resurrected=sorted(assignment.resurrected),
         created=sorted(no for no in assignment.members if parties[no].new),

@@ -29,8 +29,11 @@ from ecif.services.linking import joining
 from ecif.services.maintenance import OWN_KEY
 from ecif.services.rows import query, send
 
-RECORDS_MAX = 2000
-"""Records that one operation may touch."""
+JOINED_MAX = 2000
+"""Records that an operation on several customers may touch."""
+PARTED_MAX = 10_000
+"""Records of a customer who is parted. It is more than what can be joined, so that a merge can still be undone when further
+records have come."""
 HOLDS_MAX = 4
 """How often it is tried to keep others out of an operation."""
 
@@ -160,7 +163,7 @@ def lock(session: Session, nos: Collection[str]) -> Members:
     Raises:
         CustomerNotFound: a number was never issued.
         NumberRetired: one was merged meanwhile.
-        TooManyToMove: they have more than :data:`RECORDS_MAX` records.
+        TooManyToMove: they have more than :data:`JOINED_MAX` records, or one alone more than :data:`PARTED_MAX`.
     """
     rows = query(session, lane(session) + _LOCK, nos=list(nos))
     missing = set(nos) - {row.customer_no for row in rows}
@@ -173,7 +176,7 @@ def lock(session: Session, nos: Collection[str]) -> Members:
     for no, record in query(session, _MEMBERS, nos=list(nos)):
         records[no].append(record)
     ids = [record for those in records.values() for record in those]
-    if len(ids) > RECORDS_MAX:
+    if len(ids) > (JOINED_MAX if len(rows) > 1 else PARTED_MAX):
         raise TooManyToMove
     features: dict[int, Features] = {}
     load_known(session, ids, features)
