@@ -88,6 +88,18 @@ STANDING = (
     " AND n.record_hi = j.record_hi AND n.id > j.id) ORDER BY j.id"
 )
 MANUAL = f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL AND origin = 'MANUAL'"
+MOVES = (
+    f"{NAMED} SELECT n.name, m.customer_lo, m.customer_hi FROM merge_review m, jsonb_array_elements(m.evidence::jsonb->'records') r"
+    " JOIN n ON n.id = (r->>'record')::bigint WHERE closed_at IS NULL AND kind = 'MOVED'"
+)
+"""The records that moved by themselves, as open reviews ask about them."""
+
+
+def derived(engine: Engine) -> dict[str, list[str]]:
+    """All that is derived, and the numbers."""
+    with engine.connect() as connection:
+        rows = {what: connection.exec_driver_sql(NAMED + query).all() for what, query in DERIVED.items()}
+        return {what: sorted(map(repr, those)) for what, those in rows.items()}
 
 
 def broken(engine: Engine) -> list[str]:

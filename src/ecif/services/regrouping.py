@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from ecif.domain.judgements import Verdict
 from ecif.matching.clustering import JUDGED_TIER, connected
 from ecif.matching.features import Features, identity
-from ecif.services.assignment import JUDGED_OTHER_RULE, Assignment
+from ecif.services.assignment import Assignment
 from ecif.services.candidates import load_known
 from ecif.services.context import Context
 from ecif.services.customers import CustomerNotFound
@@ -62,7 +62,7 @@ _TAKEN = (
 )
 """Records that other numbers were issued for, or that come back to others when a merge is undone."""
 _DOUBTFUL = (
-    f"SELECT record_lo, record_hi FROM doubtful_pair WHERE rule <> '{JUDGED_OTHER_RULE}'"
+    "SELECT record_lo, record_hi FROM doubtful_pair WHERE NOT held"
     " AND (record_lo = ANY(%(ids)b::bigint[]) OR record_hi = ANY(%(ids)b::bigint[]))"
 )
 _FORGET = (
