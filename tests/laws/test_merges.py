@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from people import citizen, deliver, golden, record, scalar
-from promises import DERIVED, MANUAL, NAMED, STANDING, broken
+from promises import DERIVED, MANUAL, MOVES, NAMED, STANDING, broken, derived
 from sqlalchemy import Engine, text
 from stewards import Stewards, name
 
@@ -98,8 +98,7 @@ class Bank(RuleBasedStateMachine):
         ]
 
     def bank(self) -> dict[str, list[str]]:
-        """All that is derived, and the numbers."""
-        return {what: sorted(map(repr, self.rows(NAMED + query))) for what, query in DERIVED.items()}
+        return derived(self.server)
 
     def documents(self) -> list[tuple[Any, ...]]:
         """The live golden documents, to the byte, with the numbers that lead to each."""
@@ -133,19 +132,26 @@ class Bank(RuleBasedStateMachine):
         assert (self.bank(), scalar(self.server, "SELECT count(*) FROM outbox_event")) == before
 
     def deliver(self, records: list[Any]) -> None:
-        manual, retired = dict(self.rows(MANUAL)), self.retired()  # type: ignore[arg-type]
+        """Who was placed by a person stays, but for merges; nobody else leaves a customer unasked, but to go back."""
+        manual, homes, retired, asked = dict(self.rows(MANUAL)), self.homes(), self.retired(), self.moves_asked()  # type: ignore[arg-type]
         deliver(self.server, self.digests, *records)
         self.done["sent"] += 1
-        now, gone = (
-            dict(
-                self.rows(
-                    f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL"
-                )
-            ),
-            self.retired(),
-        )  # type: ignore[arg-type]
+        now, gone = self.homes(), self.retired()
         left = {r: (no, now[r]) for r, no in manual.items() if now[r] != no}
         assert all(gone.get(no) == to or retired.get(to) == no for no, to in left.values()), left
+        led = {r: {gone.get(no, no), now[r]} for r, no in homes.items() if gone.get(no, no) != now[r]}
+        self.done["moved by themselves"] += len(led)
+        asked += self.moves_asked()
+        assert [r for r, ends in led.items() if (r, ends) not in asked] == []
+
+    def homes(self) -> dict[str, str]:
+        """Under which number each record is."""
+        links = "SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL"
+        return dict(self.rows(NAMED + links))  # type: ignore[arg-type]
+
+    def moves_asked(self) -> list[tuple[str, set[str]]]:
+        """The records that open reviews ask about because they moved, each with the two customers."""
+        return [(record, {*ends}) for record, *ends in self.rows(MOVES)]
 
     def retired(self) -> dict[str, str]:
         return dict(self.rows("SELECT customer_no, merged_into FROM party WHERE merged_into IS NOT NULL"))  # type: ignore[arg-type]

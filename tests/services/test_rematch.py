@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 from people import DAY, citizen, deliver, record
-from promises import DERIVED, NAMED, broken
+from promises import broken, derived
 from sqlalchemy import Engine, text
 from stewards import Stewards, name
 
 from ecif.api.review_views import RECORDS_MAX, whole_view
 from ecif.db import transaction
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.judgements import Verdict
-from ecif.domain.records import Account, AccountStatus
+from ecif.domain.records import Account, AccountStatus, Identifier
 from ecif.domain.review_policy import ReviewDecision, risk_class
 from ecif.matching.rules import POLICY_VERSION
 from ecif.services import approvals, merges, review_decisions, review_queue
@@ -27,7 +28,7 @@ from ecif.services.rebuild import rebuild
 from ecif.services.rematch import COMPARED_MAX
 from ecif.services.review_decisions import DecisionMoves
 
-ID_A, ID_B, ID_C = citizen(1), citizen(2, "19850505"), citizen(3, "19770707")
+ID_A, ID_B, ID_C, ID_D = citizen(1), citizen(2, "19850505"), citizen(3, "19770707"), citizen(5, "19660606")
 A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
 B1, B2 = record("core", "2", "张叁丰", phone="13911112222"), record("loan", "2", "张叁丰", phone="13911113333")
 DAY_12, STRANGER_BORN = DAY + timedelta(days=12), date(1985, 5, 5)
@@ -335,6 +336,36 @@ def test_who_hung_on_a_record_that_left_is_asked_about_too(
     assert stewards.no("loan:1") == number and asked(engine, "MOVED") == []
 
 
+def test_who_leaves_because_another_moved_house_is_asked_about(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """Nobody has turned into somebody else: core:1 has a new phone, and nothing else made loan:1 the customer's."""
+    deliver(engine, digests, record("core", "3", "诸葛小明", id=ID_D, phone="13911117777", male=True))
+    deliver(engine, digests, record("loan", "3", "诸葛小明", phone="13911117777", male=True))
+    assert stewards.no("loan:3") == stewards.no("core:3")
+    deliver(engine, digests, record("core", "3", "诸葛小明", id=ID_D, phone="13911118888", male=True, day=9))
+    assert stewards.no("loan:3") != stewards.no("core:3")
+    assert named(engine, digests, only(engine, "MOVED")) == {"loan:3"}
+    stewards.merge("core:3", "loan:3")
+    assert asked(engine, "MOVED") == []
+
+
+def test_who_is_drawn_away_by_a_newcomer_is_asked_about(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """loan:3 says too little of himself: the one customer has his phone, another who comes later his passport."""
+    passport, phone = (Identifier(IdentifierKind.PASSPORT, "E12345678"),), "13911117777"
+    deliver(engine, digests, record("core", "3", "诸葛小明", id=ID_D, phone=phone, male=True))
+    deliver(engine, digests, record("loan", "3", "诸葛小明", identifiers=passport, phone=phone, male=True))
+    left = stewards.no("loan:3")
+    assert left == stewards.no("core:3")
+    both = (*passport, Identifier(IdentifierKind.CITIZEN_ID, ID_C))
+    deliver(engine, digests, record("card", "3", "诸葛小明", identifiers=both))
+    assert stewards.no("loan:3") == stewards.no("card:3") != left
+    (moved,) = seen(engine, digests, only(engine, "MOVED")).evidence["records"]
+    assert (moved["from"], moved["to"]) == (left, stewards.no("card:3"))
+
+
 def test_who_has_to_leave_the_number_to_a_stranger_is_asked_about(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
@@ -568,11 +599,6 @@ def test_of_many_misfits_each_is_found_and_only_so_many_pairs_are_compared(
 
 
 # Doubts about whom a placed record leads to
-
-
-def derived(engine: Engine) -> dict[str, set[str]]:
-    with engine.connect() as connection:
-        return {what: set(map(repr, connection.execute(text(NAMED + query)))) for what, query in DERIVED.items()}
 
 
 def test_a_doubt_is_over_when_another_record_bears_the_first_out(

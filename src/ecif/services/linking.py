@@ -131,7 +131,7 @@ def relink(
     assignment.changed |= {no for no, members in assignment.members.items() if not work.keys().isdisjoint(members)}
     if group.held:  # whose held pairs were stored anew, whichever of them changed
         assignment.asked = set(assignment.members)
-    assignment.moves = moves(was, found.features, assignment) if was else []
+    assignment.moves = [] if settled else moves(was, found.features, assignment)
     if group.doubted:
         known = (found.features[r] for r in group.home if r in found.features)
         shared_values(session, context, match_keys_of(known), found.shared)

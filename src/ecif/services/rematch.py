@@ -1,6 +1,6 @@
-"""Asks a steward about records whose identity has changed under a customer (身份变更后的重新归属).
+"""Asks a steward about records that change customers, or no longer fit theirs (身份变更后的重新归属).
 
-A link made by the engine is decided again with the record's new data, and may lead elsewhere (MOVED); one made by a person
+A link made by the engine is decided again with every change around it, and may lead elsewhere (MOVED); one made by a person
 stays, and may no longer fit (MISFIT). Neither happens in silence. Who does not fit is a function of the records and of what
 was judged of them, as links are; that a record has moved is known to the review that asks about it, and to nothing else.
 """
@@ -97,7 +97,8 @@ def _one_of_each(records: Iterable[int], features: Mapping[int, Features]) -> li
 
 
 def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignment: Assignment) -> list[Move]:
-    """The records that left a customer since their identity changed, or that of another of his records on which they hung.
+    """The records that left a customer by themselves, whatever the reason: they or others of his have changed, or one came
+    with whom they fit better.
 
     One that was alone takes its number along, which then leads to the other customer. If all that it said before still holds,
     that is a merge like any other: the two would have been one from the start.
@@ -105,14 +106,12 @@ def moves(was: Mapping[int, Features], features: Mapping[int, Features], assignm
     Args:
         was: the former features of records whose identity has changed.
     """
-    home = {record: no for no, members in assignment.members.items() for record in members}
-    by_name = {features[record].name: record for record in home}
-    left_by = {left for name, left, _ in assignment.moved if by_name[name] in was}
-    shaken = left_by.union(home[record] for record in was)
+    records = (r for members in assignment.members.values() for r in members if r in features)
+    by_name = {features[r].name: r for r in records}
     found = []
     for name, left, to in assignment.moved:
         record, leads = by_name[name], assignment.merged.get(left, left)
-        if leads != to and left in shaken:
+        if leads != to:
             found.append(Move(record, left, to, (min(leads, to), max(leads, to))))
         elif record in was and contradicts(looked_at(was[record], features[record])):
             found.append(Move(record, left, to, (to, to)))
