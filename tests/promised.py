@@ -54,7 +54,9 @@ def check(answer: httpx.Response) -> None:
 
 
 def shape(value: Any) -> Any:
-    """An answer's members and types; of a problem its code too."""
+    """An answer's members and types; of a problem its code too, and whatever is said in Chinese: it is the same in every run."""
     if isinstance(value, dict):
         return {name: value[name] if name == "code" else shape(value[name]) for name in sorted(value)}
-    return list(map(shape, value)) if isinstance(value, list) else type(value).__name__
+    if isinstance(value, list):
+        return list(map(shape, value))
+    return value if isinstance(value, str) and not value.isascii() else type(value).__name__
