@@ -316,6 +316,19 @@ def test_a_rebuild_leaves_reviews_as_they_are(engine: Engine, digests: KeyDigest
     assert reviews(engine, "true") == before
 
 
+def test_what_was_decided_is_found_under_every_number_that_the_customers_had(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    review = only(engine)
+    deliver(engine, digests, record("loan", "x", "郑又新"))
+    stewards.merge("loan:x", "card:b1", survivor="loan:x")
+    for no in (review.customer_lo, review.customer_hi, stewards.no("loan:x")):
+        wanted = Filter(state="CLOSED", customer=no)
+        page = stewards.run(lambda s, c, w=wanted: review_queue.listing(s, w, Sort.NEWEST, Place(c.now)))
+        assert [row.id for row in page.reviews] == [review.id]
+
+
 def test_what_is_settled_elsewhere_is_outdated(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
     review = only(engine).id
     stewards.judge("core:a1", "card:b1", Verdict.NOT_SAME)
