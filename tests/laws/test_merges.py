@@ -158,7 +158,8 @@ class Bank(RuleBasedStateMachine):
     @rule(a=_some, b=_some, verdict=st.sampled_from(SAID))
     def judge(self, a: str, b: str, verdict: Verdict) -> None:
         if a != b:
-            self.attempt("judged", self.stewards.judge, a, b, verdict)
+            done = self.attempt("judged", self.stewards.judge, a, b, verdict)
+            self.merged += [done.id] if done and done.outcome["retired"] else []
 
     @rule(keys=st.lists(_some, min_size=2, max_size=3, unique=True), evidence=st.sampled_from(("证明", "证明", "")))
     def merge(self, keys: list[str], evidence: str) -> None:

@@ -254,6 +254,21 @@ def test_a_merge_is_undone_though_more_records_came_than_a_merge_may_touch(
         stewards.split("core:1", "card:9")
 
 
+def test_what_the_rules_merged_when_a_judgement_was_taken_back_is_undone_like_a_merge(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A), record("card", "2", "张三丰", id=ID_A))
+    stewards.judge("core:1", "card:2", Verdict.NOT_SAME)
+    before = golden(engine)
+    taken_back = stewards.judge("core:1", "card:2", Verdict.WITHDRAWN)
+    assert taken_back and len(parties(engine)) == 1
+    stewards.reverse(taken_back)
+    assert golden(engine) == before
+    with pytest.raises(reversals.NotReversible):
+        stewards.reverse(taken_back)
+
+
 def reviews(engine: Engine) -> list[tuple[str, str, str]]:
     """The open reviews of moves and misfits: kind and customers."""
     with engine.connect() as connection:

@@ -146,8 +146,10 @@ def approved_reverse(session: Session, context: Context, operation: Operation) -
 
 
 def _standing(session: Session, merge_id: int) -> Operation:
+    """The merge, or the judgement that was taken back and let the rules merge, if it stands."""
     merge = operations.get(session, merge_id)
-    if merge.kind is not Kind.MERGE or merge.status is not Status.DONE:
+    merged = merge.kind is Kind.MERGE or (merge.kind is Kind.JUDGEMENT and merge.outcome and merge.outcome["retired"])
+    if not merged or merge.status is not Status.DONE:
         raise NotReversible
     return merge
 
