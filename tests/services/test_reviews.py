@@ -16,7 +16,7 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, linking, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, linking, merges, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -126,6 +126,24 @@ def test_not_the_same_holds_at_once_and_never_comes_back(
     with pytest.raises(ReviewClosed) as closed:
         decide(stewards, review, D.SAME)
     assert closed.value.outcome == "NOT_SAME"
+
+
+def test_what_one_act_told_apart_is_taken_back_as_one(engine: Engine, digests: KeyDigests) -> None:
+    """Of two customers whose records make many pairs; what was said of them otherwise, and of others, stays."""
+    stewards, number = Stewards(engine, digests), citizen(1)
+    deliver(engine, digests, *(record(s, f"{n}", "张三丰", id=number) for s in ("core", "loan") for n in range(2)))
+    deliver(engine, digests, *(record("card", f"{n}", "赵六六", id=number) for n in range(3)))
+    stewards.judge("core:1", "card:2", Verdict.NOT_SAME)
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    asked = scalar(engine, "SELECT count(*) FROM judgement")
+    assert asked > 6 and reviews(engine) == []
+    stewards.judge("core:0", "card:0", Verdict.WITHDRAWN)
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.run(merges.ask_merge, stewards.nos(["core:0", "card:0"]), reason="x")
+    assert [found.data["pairs"] for found in blocked.value.findings] == [[["core:1", "card:2"]]]
+    stewards.judge("core:1", "card:2", Verdict.WITHDRAWN)
+    assert len(reviews(engine)) == 1, "it is a question again"
+    stewards.merge("core:0", "card:0")
 
 
 def test_a_customers_later_records_open_no_new_question_about_those_judged_apart(
