@@ -229,7 +229,7 @@ class Bank(RuleBasedStateMachine):
 
     @rule(a=_some, b=_some)
     def preview(self, a: str, b: str) -> None:
-        """Looking changes nothing, not even the next number."""
+        """Looking changes nothing."""
         before = self.bank()
         self.attempt("previewed", self.stewards.run, merges.preview_merge, self.stewards.nos([a, b]))
         self.attempt("previewed", self.stewards.run, splits.preview_split, self.stewards.no(a), [name(a)])
