@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from people import citizen, deliver, golden, parties, record, scalar
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from stewards import Stewards, name
 
 from ecif.db import run_transaction
@@ -140,6 +141,21 @@ def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests
         stewards.reverse(merge)
 
 
+def test_an_undo_is_never_half_of_it(engine: Engine, stewards: Stewards) -> None:
+    """A third, who came with a later merge, was judged to be the same as both: that merge has to go first."""
+    before = golden(engine)
+    first = stewards.merge("core:1", "core:2", survivor="core:1")
+    second = stewards.merge("core:1", "core:3", survivor="core:1")
+    stewards.judge("core:2", "core:3", Verdict.SAME)
+    kept = golden(engine)
+    with pytest.raises(ReverseBlocked) as blocked:
+        stewards.reverse(first)
+    assert blocked.value.later == [second.id] and golden(engine) == kept
+    for merge in (second, first):
+        stewards.reverse(merge)
+    assert golden(engine) == before
+
+
 def test_a_number_stays_with_its_own_where_the_record_it_was_issued_for_is_split_off(
     engine: Engine, digests: KeyDigests
 ) -> None:
@@ -186,6 +202,26 @@ def test_evidence_lets_two_valid_numbers_be_judged_one_persons(engine: Engine, d
         stewards.run(judging.judge, *two, Verdict.SAME, reason="x")
     stewards.approve(stewards.run(judging.judge, *two, Verdict.SAME, reason="x", evidence="号码变更证明"))
     assert len(parties(engine)) == 1
+
+
+def test_a_record_that_leaves_while_it_is_judged_is_looked_at_again(
+    engine: Engine, digests: KeyDigests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was found under a number, and is split off before that is locked."""
+    deliver(engine, digests, *(record(system, "1", "张三丰", id=citizen(1)) for system in ("core", "card")))
+    stewards, find = Stewards(engine, digests), judging.located
+    no = stewards.no("core:1")
+
+    def meanwhile(session: Session, names: Any) -> Any:
+        monkeypatch.undo()
+        found = find(session, names)
+        stewards.split("core:1", "card:1")
+        return found
+
+    monkeypatch.setattr(judging, "located", meanwhile)
+    with pytest.raises(OperationStale) as stale:
+        stewards.judge("core:1", "card:1", Verdict.SAME)
+    assert stale.value.changed == [no]
 
 
 def told_apart(engine: Engine, digests: KeyDigests) -> Stewards:
