@@ -178,6 +178,18 @@ def test_a_split_and_what_comes_later(engine: Engine, digests: KeyDigests) -> No
     assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 2
 
 
+def test_what_a_clerk_joined_stays_parted_when_those_around_it_leave(engine: Engine, digests: KeyDigests) -> None:
+    """counter:3 was opened as one with core:2: nobody asks again about these two, though it was core:1 that stood for both."""
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, *(record("core", key, "张三丰", id=ID_A) for key in "12"))
+    deliver(engine, digests, record("counter", "3", "张叁丰", same_as=(("core", "2"),)))
+    assert len(parties(engine)) == 1
+    for key in ("counter:3", "core:2"):
+        stewards.split("core:1", key)
+    assert len(parties(engine)) == 3
+    assert scalar(engine, "SELECT count(*) FROM merge_review WHERE closed_at IS NULL") == 0
+
+
 def test_a_preview_changes_nothing(engine: Engine, stewards: Stewards) -> None:
     before = golden(engine), scalar(engine, "SELECT count(*) FROM outbox_event")
     preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "core:2"]))
