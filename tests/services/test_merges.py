@@ -209,6 +209,9 @@ def test_the_same_again_is_the_same_merge(stewards: Stewards) -> None:
     nos = stewards.nos(["core:1", "core:2"])
     asked = stewards.run(merges.ask_merge, nos, reason="x")
     assert stewards.run(merges.ask_merge, nos[::-1], reason="y").id == asked.id
+    rules = ["RESTRICTED", "CLOSED", "CLOSED"]
+    asked = stewards.run(merges.ask_merge, nos, reason="x", override=rules)
+    assert stewards.run(merges.ask_merge, nos, reason="x", override=rules[::-1]).id == asked.id
     assert stewards.approve(asked).id == stewards.run(merges.ask_merge, nos, reason="x").id
     with pytest.raises(NothingToMerge):
         stewards.run(merges.ask_merge, [nos[0], nos[0]], reason="x")

@@ -72,6 +72,7 @@ def test_an_operation_is_found_under_the_numbers_that_it_brought_forth(stewards:
     assert listed(stewards, "core:2") == listed(stewards, other) == [
         (merge.id, Status.REVERSED), (undo.id, Status.DONE)
     ]  # fmt: skip
+    assert listed(stewards, "core:2", kind="REVERSE") == [(undo.id, Status.DONE)]
     assert listed(stewards, "core:3") == []
 
 
@@ -139,6 +140,35 @@ def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests
     assert listed(stewards, "core:1") == [(merge.id, Status.REVERSED)]
     with pytest.raises(NotReversible):
         stewards.reverse(merge)
+
+
+@pytest.mark.parametrize("parted", ["split", "judged"])
+def test_what_parted_a_customer_stands_whatever_is_undone_later(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, parted: str
+) -> None:
+    """And what was asked for meanwhile is not undone either."""
+    deliver(engine, digests, *(record("card", str(n), "赵六七", id=citizen(6)) for n in (1, 2)))
+    if parted == "split":
+        done: Any = stewards.split("card:1", "card:2")
+    else:
+        done = stewards.judge("card:1", "card:2", Verdict.NOT_SAME)
+    number, other = stewards.nos(("card:1", "core:2"))
+    merge = stewards.merge("core:1", "card:1", survivor="core:1")
+    assert listed(stewards, "core:1") == [(done.id, Status.DONE), (merge.id, Status.DONE)], "under each of his numbers"
+    asked = stewards.run(merges.ask_merge, [number, other], reason="x")
+    undo = stewards.reverse(merge)
+    assert listed(stewards, "card:1") == [
+        (done.id, Status.DONE), (merge.id, Status.REVERSED), (asked.id, Status.PENDING), (undo.id, Status.DONE),
+    ]  # fmt: skip
+
+
+def test_of_two_merges_of_the_same_the_one_that_stands_is_given_back(stewards: Stewards) -> None:
+    nos = stewards.nos(KEYS)
+    first = stewards.merge(*nos)
+    stewards.split("core:1", "core:2")
+    stewards.judge("core:1", "core:2", Verdict.WITHDRAWN)
+    second = stewards.merge(*nos)
+    assert first.id != second.id == stewards.run(merges.ask_merge, nos, reason="x").id
 
 
 def test_an_undo_is_never_half_of_it(engine: Engine, stewards: Stewards) -> None:
