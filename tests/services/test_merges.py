@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +32,9 @@ from ecif.services.splits import OnlyByUndo
 ID_A, ID_B, ID_C = citizen(1), citizen(2), citizen(3)
 A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
 B1, B2 = record("core", "2", "张叁丰", phone="13911112222"), record("loan", "2", "张叁丰", phone="13911113333")
+
+SAVINGS = (Account("6217000000000001", "SAVINGS", AccountStatus.NORMAL),)
+CLOSED, OLD = (replace(SAVINGS[0], status=AccountStatus.CLOSED),), date(2020, 1, 1)
 
 
 @pytest.fixture
@@ -205,6 +208,13 @@ def test_two_persons_are_needed(stewards: Stewards) -> None:
         stewards.run(approvals.approve, asked.id, person="maker")
 
 
+@pytest.mark.parametrize("decide", [approvals.approve, approvals.reject])
+def test_whoever_asks_without_a_name_may_be_any_clerk_of_his_caller(stewards: Stewards, decide: Any) -> None:
+    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x", person="")
+    with pytest.raises(MakerIsChecker):
+        stewards.run(decide, asked.id, person="checker")
+
+
 def test_the_same_again_is_the_same_merge(stewards: Stewards) -> None:
     nos = stewards.nos(["core:1", "core:2"])
     asked = stewards.run(merges.ask_merge, nos, reason="x")
@@ -223,6 +233,39 @@ def test_a_customer_who_has_changed_is_looked_at_again(engine: Engine, digests: 
     with pytest.raises(OperationStale) as stale:
         stewards.approve(asked)
     assert stale.value.changed == [stewards.no("core:1")]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "second"),
+    [
+        ({}, {}, False),
+        ({}, {"id": ID_B}, True),
+        ({"accounts": SAVINGS, "opened_on": OLD}, {"id": ID_B}, True),
+        ({}, {"accounts": SAVINGS}, True),
+        ({}, {"accounts": CLOSED}, False),
+        ({"opened_on": OLD}, {"accounts": SAVINGS}, True),
+        ({}, {"opened_on": OLD}, True),
+        ({"opened_on": date(2025, 1, 1)}, {"opened_on": OLD}, True),
+    ],
+    ids=["smaller", "number", "number before account", "account", "closed", "account before age", "age known", "older"],
+)
+def test_whose_number_stays(
+    engine: Engine, digests: KeyDigests, one: dict[str, Any], other: dict[str, Any], second: bool
+) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, record("core", "1", "张三丰", **one))
+    deliver(engine, digests, record("core", "2", "李四光", **other))
+    nos = stewards.nos(["core:2", "core:1"])
+    assert stewards.run(merges.preview_merge, nos).regrouped.survivor == (max(nos), min(nos))[not second]
+
+
+def test_an_account_that_left_with_its_record_keeps_no_number(engine: Engine, digests: KeyDigests) -> None:
+    stewards = Stewards(engine, digests)
+    deliver(engine, digests, record("core", "1", "张三丰", id=ID_A), record("core", "2", "李四光", id=ID_B))
+    deliver(engine, digests, record("card", "2", "李四光", id=ID_B, accounts=SAVINGS))
+    stewards.split("core:2", "card:2")
+    nos = stewards.nos(["core:1", "core:2"])
+    assert stewards.run(merges.preview_merge, nos).regrouped.survivor == nos[0]
 
 
 def test_two_valid_numbers_need_evidence(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:

@@ -101,6 +101,39 @@ def test_who_shows_other_evidence_asks_for_something_else(stewards: Stewards, mo
     assert (before.status, before.note, before.checker) == (Status.REJECTED, OUTDATED, None)
 
 
+@pytest.mark.parametrize("found", [True, False], ids=["after it was found", "before"])
+def test_what_is_taken_back_while_it_is_asked_for_again_stays_so(
+    stewards: Stewards, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    nos, find = stewards.nos(KEYS[:2]), operations.same
+    first = stewards.run(merges.ask_merge, nos, reason="x")
+
+    def meanwhile(session: Session, *wanted: Any) -> Any:
+        if Status.PENDING not in wanted:
+            return find(session, *wanted)
+        monkeypatch.undo()
+        waiting = find(session, *wanted) if found else None
+        stewards.run(approvals.withdraw, first.id)
+        return waiting or find(session, *wanted)
+
+    monkeypatch.setattr(operations, "same", meanwhile)
+    second = stewards.run(merges.ask_merge, nos, reason="x", evidence="公安证明")
+    assert listed(stewards, "core:1") == [(first.id, Status.WITHDRAWN), (second.id, Status.PENDING)]
+
+
+def test_a_rule_that_holds_only_since_it_was_asked_for_blocks_it_too(stewards: Stewards) -> None:
+    nos = stewards.nos(KEYS[:2])
+    for act in (maintenance.restrict, maintenance.reactivate):
+        decides(stewards, act, "core:2")
+    asked = stewards.run(merges.ask_merge, nos, reason="x")
+    decides(stewards, maintenance.restrict, "core:2")
+    with pytest.raises(MergeBlocked):
+        stewards.approve(asked)
+    assert stewards.nos(KEYS[:2]) == nos
+    decides(stewards, maintenance.reactivate, "core:2")
+    assert stewards.approve(asked).status is Status.DONE
+
+
 # A merge that is no more
 
 
@@ -278,8 +311,10 @@ def test_a_judgement_taken_back_merges_nobody_past_the_rules(engine: Engine, dig
     with pytest.raises(MergeBlocked) as blocked:
         stewards.run(*back, reason="x")
     assert [f.rule for f in blocked.value.findings] == ["RESTRICTED"] and len(parties(engine)) == 2
+    back = (judging.judge, name("core:2"), name("core:1"), Verdict.WITHDRAWN)
     asked = stewards.run(*back, reason="x", override=["RESTRICTED"])
     assert (asked.kind, asked.override) == ("JUDGEMENT", ("RESTRICTED",))
+    assert [listed(stewards, key, status="PENDING") for key in KEYS[:2]] == [[(asked.id, Status.PENDING)]] * 2
     done = stewards.approve(asked)
     assert len(parties(engine)) == 1 and done.outcome and done.outcome["survivor"] == stewards.no("core:1")
     assert scalar(engine, OPEN_TO_DO) == stewards.no("core:1"), "both held Class I"

@@ -16,7 +16,7 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, linking, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, linking, merges, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -99,6 +99,19 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     assert (row.state, row.outcome, row.operation_id) == ("OPEN", None, None)
     assert actions(engine, review) == ["SAME", "REJECTED"]
     decide(stewards, review, D.NOT_SAME)
+
+
+def test_a_merge_that_is_asked_for_anew_elsewhere_gives_the_review_back(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The customers have changed, so that the one that was asked for in the review can't be approved any more."""
+    row = only(engine)
+    decide(stewards, row.id, D.SAME)
+    deliver(engine, digests, *doubtful(1, phone="13700000001", day=2)[:1], record("loan", "a1", doubtful(1)[0].name))
+    stewards.merge("loan:a1", "core:a1")
+    stewards.run(merges.ask_merge, [row.customer_lo, row.customer_hi], reason="x")
+    row = only(engine, f"id = {row.id}")
+    assert (row.state, row.operation_id, actions(engine, row.id)[-1]) == ("OPEN", None, "REJECTED")
 
 
 def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDigests) -> None:
