@@ -16,12 +16,13 @@ from stewards import Stewards
 
 from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
-from ecif.domain.records import Account, AccountClass, AccountStatus, PartyType
+from ecif.domain.records import Account, AccountClass, AccountStatus, PartyType, RelatedParty, RelationType
 from ecif.matching.features import features_of
 from ecif.services import approvals, customers, merge_findings, merges, reversals, splits
 from ecif.services.accounts import AccountNotOfCustomer
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.four_eyes import MakerIsChecker, must_be_other
+from ecif.services.holdings import SHOWN_MAX
 from ecif.services.merges import MergeBlocked, NothingToMerge
 from ecif.services.operations import Status
 from ecif.services.outcomes import OperationStale
@@ -259,13 +260,31 @@ def test_whose_number_stays(
     assert stewards.run(merges.preview_merge, nos).regrouped.survivor == (max(nos), min(nos))[not second]
 
 
-def test_an_account_that_left_with_its_record_keeps_no_number(engine: Engine, digests: KeyDigests) -> None:
-    stewards = Stewards(engine, digests)
+def test_what_left_with_its_record_is_held_no_more(engine: Engine, digests: KeyDigests) -> None:
+    stewards, wife = Stewards(engine, digests), RelatedParty(RelationType.SPOUSE, "李秀英")
     deliver(engine, digests, record("core", "1", "张三丰", id=ID_A), record("core", "2", "李四光", id=ID_B))
-    deliver(engine, digests, record("card", "2", "李四光", id=ID_B, accounts=SAVINGS))
+    deliver(engine, digests, record("card", "2", "李四光", id=ID_B, accounts=SAVINGS, related=(wife,)))
+    deliver(engine, digests, record("core", "3", "王五一", accounts=held("SAVINGS", 1, 9)))
     stewards.split("core:2", "card:2")
+    one, two, three = stewards.nos(["core:1", "core:2", "core:3"])
+    assert stewards.run(merges.preview_merge, [two, one]).regrouped.survivor == one, "neither holds an account"
+    preview = stewards.run(merges.preview_merge, [two, three])
+    assert preview.findings == [] and preview.holdings["relations"] == {}
+    assert {no: those.total for no, those in preview.holdings["accounts"].items()} == {two: 1, three: 1}
+
+
+def test_of_many_accounts_the_first_are_shown_and_all_are_counted(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    many, core, card = held("SAVINGS", SHOWN_MAX), held("SAVINGS", 1, 800), held("SAVINGS", 1, 900)
+    said = [replace(one, business_time=DAY + timedelta(days=1)) for one in (B1, A1, A2)]
+    deliver(
+        engine, digests, *(replace(one, accounts=those) for one, those in zip(said, (many, core, card), strict=True))
+    )
     nos = stewards.nos(["core:1", "core:2"])
-    assert stewards.run(merges.preview_merge, nos).regrouped.survivor == nos[0]
+    shown = stewards.run(merges.preview_merge, nos).holdings["accounts"][nos[0]]
+    assert shown.total == SHOWN_MAX + 2
+    assert [item.data["number"] for item in shown.items] == [a.number for a in (*card, *core, *many[:-2])]
 
 
 def test_two_valid_numbers_need_evidence(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
@@ -553,8 +572,22 @@ def test_what_a_clerk_wrote_on_a_number_goes_where_it_goes(
 
 def test_a_split_that_would_leave_only_merged_numbers_is_refused_at_once(stewards: Stewards) -> None:
     stewards.merge("core:1", "core:2", survivor="core:1")
-    with pytest.raises(OnlyByUndo):
-        stewards.run(splits.ask_split, stewards.no("core:1"), [("core", "1"), ("card", "1")], reason="x")
+    named = stewards.no("core:1"), [("core", "1"), ("card", "1")]
+    for work, why in ((splits.preview_split, {}), (splits.ask_split, {"reason": "x"})):
+        with pytest.raises(OnlyByUndo):
+            stewards.run(work, *named, **why)
+
+
+def test_the_same_split_again_is_the_same_operation(engine: Engine, digests: KeyDigests) -> None:
+    """In whatever order its records and accounts are named, and how often."""
+    stewards, accounts = Stewards(engine, digests), held("SAVINGS", 2)
+    deliver(engine, digests, replace(A1, accounts=accounts), A2, record("loan", "1", "张三丰", id=ID_A))
+    names, given = [("card", "1"), ("loan", "1")], [(("core", "1"), account.number) for account in accounts]
+    first, again = (
+        stewards.run(splits.ask_split, stewards.no("core:1"), *named, reason="x")
+        for named in ((names, given), ([*names[::-1], names[0]], given[::-1]))
+    )
+    assert again.id == first.id
 
 
 def test_an_account_that_was_given_away_is_not_given_again(engine: Engine, digests: KeyDigests) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -392,6 +393,29 @@ def test_what_a_record_opens_after_it_left_is_not_told(engine: Engine, digests: 
     deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1), accounts=(opened[1],), day=9), now=now)
     _, since = stewards.run(reversals.preview_reverse, merge.id)
     assert [item.record for item in since.holdings["accounts"]] == [("core", "1")]
+
+
+def test_accounts_are_told_under_the_number_that_the_merged_ones_led_to_on_the_day_they_were_opened(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the days of the bank, where it is the 2nd, and the 6th, at 17:00 UTC; an account tells no time of day."""
+    one, _, three = stewards.nos(KEYS)
+
+    def on(*day: int) -> None:
+        monkeypatch.setattr("stewards.START", datetime(2026, 8, *day, tzinfo=UTC))
+
+    on(1, 17)
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    on(5, 17)
+    stewards.merge("core:1", "core:3", survivor="core:3")
+    on(9)
+    days = (9, 6, 5, 2, 1, 10)
+    opened = tuple(Account(f"62170000{n:08d}", "SAVINGS", AccountStatus.NORMAL, date(2026, 8, n)) for n in days)
+    deliver(engine, digests, record("core", "1", "张三丰", accounts=opened, day=220), now=stewards.context().now)
+    _, since = stewards.run(reversals.preview_reverse, merge.id)
+    told = [(item.data["opened_on"].day, item.data["customer_no"]) for item in since.holdings["accounts"]]
+    assert sorted(told) == sorted([(2, one), (5, one), (6, one), (6, three), (9, three)])
+    assert [day for day, _ in told] == [2, 5, 6, 6, 9]
 
 
 def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Stewards) -> None:

@@ -197,6 +197,7 @@ def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> N
     stewards.run(review_decisions.claim, review)
     with engine.begin() as connection:
         connection.execute(text("UPDATE merge_review SET claimed_at = claimed_at - interval '9 hours'"))
+    assert page(engine, Sort.OLDEST, Place(stewards.context().now), 9, claimed_by="maker").reviews == []
     assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
 
 
