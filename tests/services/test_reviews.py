@@ -101,6 +101,19 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     decide(stewards, review, D.NOT_SAME)
 
 
+def test_a_merge_that_is_asked_for_anew_elsewhere_gives_the_review_back(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The customers have changed, so that the one that was asked for in the review can't be approved any more."""
+    row = only(engine)
+    decide(stewards, row.id, D.SAME)
+    deliver(engine, digests, *doubtful(1, phone="13700000001", day=2)[:1], record("loan", "a1", doubtful(1)[0].name))
+    stewards.merge("loan:a1", "core:a1")
+    stewards.run(merges.ask_merge, [row.customer_lo, row.customer_hi], reason="x")
+    row = only(engine, f"id = {row.id}")
+    assert (row.state, row.operation_id, actions(engine, row.id)[-1]) == ("OPEN", None, "REJECTED")
+
+
 def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDigests) -> None:
     stewards = Stewards(engine, digests)
     deliver(engine, digests, *doubtful(1, status=RecordStatus.CLOSED))
@@ -202,6 +215,7 @@ def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> N
     stewards.run(review_decisions.claim, review)
     with engine.begin() as connection:
         connection.execute(text("UPDATE merge_review SET claimed_at = claimed_at - interval '9 hours'"))
+    assert page(engine, Sort.OLDEST, Place(stewards.context().now), 9, claimed_by="maker").reviews == []
     assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
 
 

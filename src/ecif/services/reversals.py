@@ -170,9 +170,14 @@ def _reversible(session: Session, merge: Operation) -> tuple[Members, dict[int, 
     led, held = live_numbers(session, _numbers(merge)), operations.records(session, merge.id)
     stand = _anchors(session, _numbers(merge))
     if len(set(led.values())) != 1 or any(held.get(anchor, no) != no for no, anchor in stand.items()):
-        later = {o.id for no in led for o in operations.listing(session, status="DONE", customer_no=no, after=merge.id)}
-        raise ReverseBlocked(sorted(later))
+        raise ReverseBlocked(_later(session, merge))
     return lock(session, set(led.values())), held
+
+
+def _later(session: Session, merge: Operation) -> list[int]:
+    """What was done since with a number of the merge."""
+    done = (operations.listing(session, status="DONE", customer_no=no, after=merge.id) for no in _numbers(merge))
+    return sorted({operation.id for those in done for operation in those})
 
 
 def _reverse(
@@ -187,7 +192,7 @@ def _reverse(
     said = undoing(session, context, members, held, survivor, _anchors(session, nos), merge.id)
     regrouped = carry_out(session, context, members, said, nos, operation)
     if set(retired) - set(regrouped.resurrected):  # never half of it
-        raise ReverseBlocked([])
+        raise ReverseBlocked(_later(session, merge))
     return regrouped
 
 
