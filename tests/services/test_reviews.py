@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from people import citizen, deliver, parties, record, scalar
+from promises import STANDING
 from sqlalchemy import Engine, text
 from stewards import Stewards
 
@@ -61,6 +62,12 @@ def only(engine: Engine, where: str = "true") -> Any:
 def actions(engine: Engine, review: int) -> list[str]:
     with transaction(engine) as session:
         return [entry.action for entry in review_queue.history(session, review)]
+
+
+def said(engine: Engine) -> list[tuple[str, str, str]]:
+    """What stands, by the names of both records."""
+    with engine.connect() as connection:
+        return sorted((lo, hi, verdict) for lo, hi, verdict, *_ in connection.execute(text(STANDING)))
 
 
 def decide(stewards: Stewards, review: int, decision: D, person: str = "maker", **more: Any) -> Any:
@@ -537,3 +544,18 @@ def test_what_was_decided_otherwise_since_is_not_undone(engine: Engine, queue: S
     undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
     assert [n for n, result in undone.results.items() if result is Result.CHANGED] == [other]
     assert only(engine, f"id = {other}").state == "ESCALATED"
+
+
+def test_an_undo_leaves_what_others_had_said_before(engine: Engine, digests: KeyDigests) -> None:
+    """core:1 and card:2 were told apart; the review is about core:1 and card:1, to whom card:2 belongs."""
+    stewards, number = Stewards(engine, digests), citizen(1)
+    deliver(engine, digests, record("core", "1", "张三丰", id=number, phone="13911112221"))
+    deliver(engine, digests, record("card", "1", "", id=number, phone="13911112222"))
+    deliver(engine, digests, record("card", "2", "张三丰", id=number, phone="13911112222"))
+    stewards.judge("core:1", "card:2", Verdict.NOT_SAME)
+    before, standing = parties(engine), said(engine)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    assert len(said(engine)) > len(standing)
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert set(undone.results.values()) == {Result.REOPENED}
+    assert (said(engine), parties(engine)) == (standing, before)

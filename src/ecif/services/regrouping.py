@@ -197,7 +197,7 @@ def merging(members: Members, survivor: str) -> Said:
         said |= _tie(member.records, member.anchor, members.same)
         if no != survivor:
             said[pair(to.anchor, member.anchor)] = Verdict.SAME
-    return _news(said, members)
+    return news(said, members)
 
 
 def splitting(members: Members, no: str, moved: Collection[int]) -> Said:
@@ -205,7 +205,7 @@ def splitting(members: Members, no: str, moved: Collection[int]) -> Said:
     member = members.by_no[no]
     stay = [r for r in member.records if r not in moved]
     said = _tie(stay, stay[0], members.same) | _tie(sorted(moved), min(moved), members.same)
-    return _news(said | severing(members, moved, stay) | {pair(stay[0], min(moved)): Verdict.NOT_SAME}, members)
+    return news(said | severing(members, moved, stay) | {pair(stay[0], min(moved)): Verdict.NOT_SAME}, members)
 
 
 def undoing(
@@ -243,7 +243,7 @@ def undoing(
         said |= dict.fromkeys({tier: (lo, hi) for tier, lo, hi in across}.values(), Verdict.NOT_SAME)
         said |= _tie(leave, leave[0], members.same) if leave else {}
     said |= {pair(a, b): Verdict.NOT_SAME for a, b in combinations(anchors.values(), 2)}
-    return _news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
+    return news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
 
 
 def _loosened(session: Session, members: Members, held: Mapping[int, str], nos: Sequence[str], merge_id: int) -> Said:
@@ -278,7 +278,8 @@ def _tie(records: Sequence[int], first: int, same: Iterable[Pair]) -> Said:
     return {pair(a, b): Verdict.SAME for a, b in pairwise(heads)}
 
 
-def _news(said: Said, members: Members) -> Said:
+def news(said: Said, members: Members) -> Said:
+    """What of this does not stand already."""
     judged = members.judged
     return {p: verdict for p, verdict in said.items() if judged.get(p) is not verdict}
 
