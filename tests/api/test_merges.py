@@ -14,6 +14,7 @@ from served import Api, is_problem
 
 from ecif.api.tokens import SCOPES
 from ecif.models import Base
+from ecif.services.operations import Status
 
 _serial = count(1)
 MAKER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "maker"}
@@ -421,6 +422,8 @@ def test_operations_are_listed_by_status_kind_and_customer(api: Api, two: Pair) 
     assert asked in ids(customer_no=other.a) and asked in ids(customer_no=other.b)
     is_problem(api.get(f"/v1/operations?customer_no={NOBODY}"), 404, "ECIF-2001")
     is_problem(api.get(f"/v1/change-requests?customer_no={NOBODY}"), 404, "ECIF-2001")
+    assert api.post(f"/v1/operations/{asked}:withdraw", json={}, headers=MAKER).status_code == 200
+    assert [s for s in Status if asked in ids(status=s, customer_no=other.a)] == ["WITHDRAWN"]
     page = api.get("/v1/operations?limit=1").json()
     assert ids(after=page["next_after"])[0] > page["items"][0]["id"]
 
