@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 
 from ecif.adapters.sources import LoadReport
@@ -27,9 +29,28 @@ from ecif.services.outcomes import Preview
 from ecif.services.reversals import Since
 from ecif.services.review_queue import Review
 
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters that nobody sees, but that move the cursor, colour, turn or break what is shown."""
+
+
+def _shown(text: str) -> str:
+    """What a reader sees of a text."""
+    if text.isprintable():
+        return text
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _STEERING)
+
+
+class _Console(Console):
+    """Names, keys and remarks are others': whatever is shown of them only shows, and never steers the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else _shown(text), style, control)
+
+
 # No markup: a file name or an argument may hold brackets.
-out = Console(highlight=False, markup=False)
-err = Console(stderr=True, highlight=False, markup=False)
+out = _Console(highlight=False, markup=False)
+err = _Console(stderr=True, highlight=False, markup=False)
 
 REJECT_COLUMNS = ("system", "file_name", "line", "code", "field", "message_zh", "message_en", "raw")
 

@@ -14,6 +14,7 @@ from served import Api, is_problem
 
 from ecif.api.tokens import SCOPES
 from ecif.models import Base
+from ecif.services.operations import Status
 
 _serial = count(1)
 MAKER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "maker"}
@@ -226,6 +227,42 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     assert ended.json()["customer_no"] == two.a
 
 
+def test_whom_records_name_is_told_once_and_nobody_is_related_to_himself(api: Api) -> None:
+    """Two records name a guardian by two numbers, one of them twice; he is merged, first with himself, then with his ward."""
+    n = next(_serial)
+    passport = {"kind": "PASSPORT", "number": f"E{n:08d}"}
+    numbers = [*identified(n), passport]
+    named = [{"relation": "GUARDIAN", "name": "施小乙", "identifier": number} for number in numbers]
+    alone = {"relation": "GUARDIAN", "name": "施大丙"}
+    first = {"name": f"施甲{chr(0x4E00 + n)}", "identifiers": identified(next(_serial))}
+    ward = put(api, "core", f"w{n}", **first, related=[named[0], alone])
+    assert put(api, "card", f"w{n}", **first, related=[*named, alone]) == ward
+    guardian = put(api, "loan", f"g{n}", name="施小乙", identifiers=numbers[:1])
+    again = put(api, "ebank", f"g{n}", name="施大乙", identifiers=numbers[1:])
+
+    def told() -> list[tuple[str, list[str]]]:
+        path = f"/v1/customers/{ward}/relations"
+        shown = api.get(path).json()["items"]
+        pages = [api.get(f"{path}?limit=1").json()]
+        while pages[-1]["next_after"]:
+            pages.append(api.get(path, params={"limit": 1, "after": pages[-1]["next_after"]}).json())
+        assert [item for page in pages for item in page["items"]] == shown
+        return [(item["key"], item["customer_nos"]) for item in shown]
+
+    def merge(*members: str) -> int:
+        body = {"members": members, "survivor": members[0], "evidence": "证明 1"} | WHY
+        return decide(api, api.post("/v1/merges", json=body, headers=MAKER))
+
+    assert sorted(told()) == sorted([(f"w{n}", [guardian]), (f"w{n}", [again]), (f"w{n}", [])])
+    merge(guardian, again)
+    apart = told()
+    assert sorted(apart) == sorted([(f"w{n}", [guardian]), (f"w{n}", [])])
+    undone = merge(ward, guardian)
+    assert told() == [(f"w{n}", [])], "he is not his own guardian"
+    decide(api, api.post(f"/v1/merges/{undone}:reverse", json=WHY, headers=MAKER))
+    assert told() == apart, "the records still say it"
+
+
 def test_a_change_that_waits_when_its_customer_is_merged_is_not_lost(api: Api, two: Pair) -> None:
     version = {"If-Match": f'"v{clear(api, two.b)["version"]}"'}
     change = WHY | {"nationality": "CHN", "evidence": "x"}
@@ -385,6 +422,8 @@ def test_operations_are_listed_by_status_kind_and_customer(api: Api, two: Pair) 
     assert asked in ids(customer_no=other.a) and asked in ids(customer_no=other.b)
     is_problem(api.get(f"/v1/operations?customer_no={NOBODY}"), 404, "ECIF-2001")
     is_problem(api.get(f"/v1/change-requests?customer_no={NOBODY}"), 404, "ECIF-2001")
+    assert api.post(f"/v1/operations/{asked}:withdraw", json={}, headers=MAKER).status_code == 200
+    assert [s for s in Status if asked in ids(status=s, customer_no=other.a)] == ["WITHDRAWN"]
     page = api.get("/v1/operations?limit=1").json()
     assert ids(after=page["next_after"])[0] > page["items"][0]["id"]
 

@@ -63,6 +63,8 @@ def _text(most: int) -> Any:
 Name = _text(200)
 Word = _text(40)
 Line = _text(500)
+Remark = _text(2000)
+AccountNumber = _text(64)
 
 
 class IdentifierBody(Asked):
@@ -102,7 +104,7 @@ class RelatedBody(Asked):
 class AccountBody(Asked):
     """账户: that it exists, never what is on it."""
 
-    number: _text(64)  # type: ignore[valid-type]
+    number: AccountNumber  # type: ignore[valid-type]
     kind: Word = Field(description="账户种类; 借记卡为 DEBIT_CARD")  # type: ignore[valid-type]
     status: AccountStatus = AccountStatus.NORMAL
     opened_on: Day | None = None

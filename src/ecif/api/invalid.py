@@ -18,6 +18,9 @@ _NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _ALTERNATIVE = re.compile(r"[A-Z]\w*Body|(constrained-)?str|.*\[.*")
 """How pydantic calls the forms that a value may take: no part of where it stands."""
 
+_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
+"""How pydantic calls a member of an enum, where only some are allowed: callers know its value."""
+
 _RULES = (
     ("missing", "必填", "is required"),
     ("missing_for_channel", "本渠道必填", "this channel has to state it"),
@@ -85,7 +88,7 @@ def unfit(rule: str) -> PydanticCustomError:
 
 def finding(field: str, rule: str, context: Mapping[str, Any] | None = None) -> Finding:
     """That a field breaks a rule of the table."""
-    zh, en = (text.format_map(context or {}) for text in _TEXTS.get(rule, _OTHERWISE))
+    zh, en = (_MEMBER.sub(r"\1", text.format_map(context or {})) for text in _TEXTS.get(rule, _OTHERWISE))
     zh = zh.replace("' or '", "' 或 '")  # pydantic lists what is allowed in English
     return {"field": field, "rule": rule, "message_zh": zh, "message_en": en}
 

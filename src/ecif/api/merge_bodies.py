@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ecif.api.bodies import Line, Name
+from ecif.api.bodies import AccountNumber, Line, Name
 from ecif.api.invalid import unfit
 from ecif.api.parameters import Asked
 from ecif.domain.judgements import Verdict
@@ -65,7 +65,7 @@ class ReverseBody(_Reasoned):
 class NamedAccount(RecordBody):
     """账户, by the source record that names it."""
 
-    number: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="账号")
+    number: AccountNumber = Field(description="账号")  # type: ignore[valid-type]
 
 
 class SplitPreviewBody(Asked):

@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ecif.api.bodies import Line, Name
+from ecif.api.bodies import Line, Name, Remark
 from ecif.api.invalid import unfit
 from ecif.api.merge_bodies import Number, Override
 from ecif.api.parameters import Asked, Word
 from ecif.domain.review_policy import RISK_MAX, ReviewDecision, ReviewKind, ReviewState
 from ecif.services.review_queue import Filter, Place, Sort
 
-COMMENT_MAX = 2000
 IN_BULK = Literal[ReviewDecision.NOT_SAME, ReviewDecision.NEED_INFO, ReviewDecision.ESCALATE]
 OPEN = Literal[ReviewState.OPEN, ReviewState.NEED_INFO, ReviewState.ESCALATED, ReviewState.WAITING]
 Level = Annotated[str, Field(pattern="^[A-Z][A-Z0-9]{0,19}$", examples=["M2"])]
@@ -98,9 +97,7 @@ class DecideBody(Asked):
 class CommentBody(Asked):
     """A remark."""
 
-    text: str = Field(
-        min_length=1, max_length=COMMENT_MAX, pattern=r"\S", description="备注, 请勿写入证件号码等个人信息"
-    )
+    text: Remark = Field(description="备注, 请勿写入证件号码等个人信息")  # type: ignore[valid-type]
 
 
 class BulkPreviewBody(Asked):
