@@ -229,11 +229,14 @@ def test_the_same_again_is_the_same_merge(stewards: Stewards) -> None:
 
 
 def test_a_customer_who_has_changed_is_looked_at_again(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
-    asked = stewards.run(merges.ask_merge, stewards.nos(["core:1", "core:2"]), reason="x")
+    nos = stewards.nos(["core:1", "core:2"])
+    merge = stewards.run(merges.ask_merge, nos, reason="x")
+    split = stewards.run(splits.ask_split, nos[0], [("card", "1")], reason="x")
     deliver(engine, digests, record("ebank", "7", "张三丰", id=ID_A))
-    with pytest.raises(OperationStale) as stale:
-        stewards.approve(asked)
-    assert stale.value.changed == [stewards.no("core:1")]
+    for asked in (merge, split):
+        with pytest.raises(OperationStale) as stale:
+            stewards.approve(asked)
+        assert stale.value.changed == nos[:1]
 
 
 @pytest.mark.parametrize(
@@ -395,23 +398,25 @@ def test_an_account_leaves_the_record_that_names_it(engine: Engine, digests: Key
     """One record of the core system mixes two people: the account goes to the other, whatever the core system repeats."""
     stewards, ours = Stewards(engine, digests), ("6225990000001234", "6225990000005678")
     accounts = tuple(Account(number, "SAVINGS", AccountStatus.NORMAL) for number in ours)
-    deliver(engine, digests, replace(A1, accounts=accounts), A2)
-    with pytest.raises(AccountNotOfCustomer):
-        stewards.split("core:1", "card:1", accounts=[("core:1", "6225990000009999")])
-    stewards.split("core:1", "card:1", accounts=[("core:1", ours[1])])
+    deliver(engine, digests, replace(A1, accounts=accounts), replace(A2, accounts=SAVINGS))
+    for no_accounts_of_those_that_stay in (("core:1", "6225990000009999"), ("card:1", SAVINGS[0].number)):
+        with pytest.raises(AccountNotOfCustomer):
+            stewards.split("core:1", "card:1", accounts=[no_accounts_of_those_that_stay])
+    split = stewards.split("core:1", "card:1", accounts=[("core:1", "6225 9900 0000 5678")])
+    assert scalar(engine, "SELECT operation_id FROM account_move") == split.id
     for again in (0, 5):
         if again:
             deliver(
                 engine,
                 digests,
                 replace(A1, accounts=accounts, business_time=DAY + timedelta(days=again)),
-                replace(A2, business_time=DAY + timedelta(days=again)),
+                replace(A2, accounts=SAVINGS, business_time=DAY + timedelta(days=again)),
             )
             run_transaction(engine, lambda s: rebuild(s, stewards.context()))
         with transaction(engine) as session:
             held = {r: [a.number for a in customers.accounts(session, stewards.no(r))] for r in ("core:1", "card:1")}
             found = [customers.find(session, digests, customers.search_keys(account=number)) for number in ours]
-        assert held == {"core:1": [ours[0]], "card:1": [ours[1]]}
+        assert held == {"core:1": [ours[0]], "card:1": [SAVINGS[0].number, ours[1]]}
         assert found == [[stewards.no("core:1")], [stewards.no("card:1")]]
 
 

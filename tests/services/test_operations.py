@@ -29,6 +29,7 @@ from ecif.services import (
     reversals,
     review_decisions,
     review_queue,
+    splits,
 )
 from ecif.services.check_answers import Check
 from ecif.services.context import Call, Context, KeyDigests
@@ -191,9 +192,11 @@ def test_what_parted_a_customer_stands_whatever_is_undone_later(
     merge = stewards.merge("core:1", "card:1", survivor="core:1")
     assert listed(stewards, "core:1") == [(done.id, Status.DONE), (merge.id, Status.DONE)], "under each of his numbers"
     asked = stewards.run(merges.ask_merge, [number, other], reason="x")
+    leaving = stewards.run(splits.ask_split, number, [name("card:1")], reason="x")
     undo = stewards.reverse(merge)
     assert listed(stewards, "card:1") == [
-        (done.id, Status.DONE), (merge.id, Status.REVERSED), (asked.id, Status.PENDING), (undo.id, Status.DONE),
+        (done.id, Status.DONE), (merge.id, Status.REVERSED), (asked.id, Status.PENDING), (leaving.id, Status.PENDING),
+        (undo.id, Status.DONE),
     ]  # fmt: skip
 
 
@@ -252,8 +255,10 @@ def test_whose_only_record_would_be_split_off_a_merge_is_undone_instead(engine: 
 
 def test_that_two_customers_are_one_is_said_of_the_records_themselves(stewards: Stewards) -> None:
     stewards.merge("core:1", "core:3", survivor="core:1")
-    asked = stewards.run(judging.judge, name("core:3"), name("core:2"), Verdict.SAME, reason="x", evidence="证明 1")
-    assert (asked.kind, asked.evidence) == ("MERGE", "证明 1")
+    asked = stewards.run(
+        judging.judge, name("core:3"), name("core:2"), Verdict.SAME, reason="x", evidence="证明 1", override=["CLOSED"]
+    )
+    assert (asked.kind, asked.evidence, asked.override) == ("MERGE", "证明 1", ("CLOSED",))
     assert asked.request["source_records"] == [["core", "2"], ["core", "3"]]
     stewards.approve(asked)
     said = stewards.run(lambda session, context: judgements.history(session, name("core:2")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -419,6 +420,7 @@ def walk(engine: Engine, sort: Sort, as_of: Any, limit: int, between: Any = None
     while place:
         found = page(engine, sort, Place.of(str(place)), limit, **wanted)
         seen += [row.id for row in found.reviews]
+        assert len(seen) == len(set(seen)), "a page goes on after the one before"
         place = found.next
         if between:
             between()
@@ -462,18 +464,44 @@ def test_a_page_goes_on_where_it_was_while_the_queue_changes(engine: Engine, que
     numbers = iter(range(100, 200))
 
     def arrive() -> None:
-        deliver(engine, queue.digests, *doubtful(next(numbers)))
+        deliver(engine, queue.digests, *doubtful(next(numbers)), now=queue.context().now)
         left = [row.id for row in reviews(engine) if row.id in before]
         decide(queue, left[0], D.NOT_SAME)
 
     seen = walk(engine, sort, queue.context().now, 5, arrive)
     closed = {row.id for row in reviews(engine, "closed_at IS NOT NULL")}
-    assert len(seen) == len(set(seen)) and before - closed <= set(seen)
+    assert before - closed <= set(seen)
+    assert sort is not Sort.PRIORITY or before >= set(seen), "who came later had no age then"
+
+
+def test_who_comes_right_after_a_page_is_on_the_next(engine: Engine, digests: KeyDigests) -> None:
+    """Of another class, to the microsecond."""
+    deliver(engine, digests, *doubtful(1), *doubtful(2))
+    low, high = (row.id for row in reviews(engine))
+    now = Stewards(engine, digests).context().now
+    with engine.begin() as connection:
+        for review, risk, age in ((low, 2, 500), (high, 1, 1001)):
+            opened = {"at": now - timedelta(microseconds=age), "id": review, "risk": risk}
+            connection.execute(text("UPDATE merge_review SET opened_at = :at, risk = :risk WHERE id = :id"), opened)
+    assert walk(engine, Sort.PRIORITY, now, 1) == [high, low]
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_closed_reviews_are_listed_by_the_time_they_were_closed(engine: Engine, queue: Stewards, sort: Sort) -> None:
+    """The last first, unless the oldest are asked for; many were closed at one time."""
+    for risk in (3, 2):
+        bulk(queue, D.NOT_SAME, preview(queue, D.NOT_SAME, risk=risk).seen, risk=risk)
+    way = "ASC" if sort is Sort.OLDEST else "DESC"
+    closed = sorted(reviews(engine, "state = 'CLOSED'"), key=lambda row: (row.closed_at, row.id), reverse=way == "DESC")
+    for limit in (1, 3, 100):
+        assert walk(engine, sort, queue.context().now, limit, state="CLOSED") == [row.id for row in closed]
+    assert walk(engine, sort, queue.context().now, 3, state="CLOSED", risk=2) == [r.id for r in closed if r.risk == 2]
 
 
 def test_the_queue_is_filtered(engine: Engine, queue: Stewards) -> None:
     now, rows = queue.context().now, reviews(engine)
     queue.run(review_decisions.claim, rows[0].id)
+    queue.run(review_decisions.claim, rows[4].id, person="other")
     decide(queue, rows[1].id, D.ESCALATE)
     decide(queue, rows[2].id, D.NOT_SAME)
 
