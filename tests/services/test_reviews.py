@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 from people import citizen, deliver, parties, record, scalar
-from promises import STANDING
+from promises import STANDING, broken
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from stewards import Stewards
 
-from ecif.db import transaction
+from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, linking, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, judging, linking, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -514,3 +515,60 @@ def test_an_undo_leaves_what_others_had_said_before(engine: Engine, digests: Key
     undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
     assert set(undone.results.values()) == {Result.REOPENED}
     assert (said(engine), parties(engine)) == (standing, before)
+
+
+def test_an_undo_leaves_undecided_what_was_undecided_before(engine: Engine, digests: KeyDigests) -> None:
+    """loan:2 fits two who were told apart; that it is not the one's had made nobody take it for the other's."""
+    stewards, who = Stewards(engine, digests), {"name": "张三丰", "id": citizen(1)}
+    deliver(engine, digests, *(record("core", str(n), **who) for n in (0, 6)))
+    stewards.split("core:0", "core:0")
+    deliver(engine, digests, record("loan", "2", **who))
+    ends = {*stewards.nos(("core:0", "loan:2"))}
+    (first,) = (row.id for row in reviews(engine) if {row.customer_lo, row.customer_hi} == ends)
+    decide(stewards, first, D.NOT_SAME)
+    before, standing = parties(engine), said(engine)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert set(undone.results.values()) == {Result.REOPENED}
+    assert (said(engine), parties(engine)) == (standing, before)
+
+
+SINCE = {
+    "judged by himself": [("judge", Verdict.NOT_SAME)],
+    "somebody else": [("turn", citizen(7))],
+    "asked anew": [("judge", Verdict.WITHDRAWN)],
+    "asked anew, then somebody else": [("judge", Verdict.WITHDRAWN), ("turn", citizen(7))],
+}
+
+
+@pytest.mark.parametrize("since", SINCE.values(), ids=SINCE)
+def test_an_undo_opens_no_review_without_a_doubt(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, since: list[tuple[str, Any]]
+) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    for what, told in since:
+        if what == "judge":
+            stewards.judge("core:a1", "card:b1", told)
+        else:
+            deliver(engine, digests, record("card", "b1", "孙某某", id=told, day=5))
+    asked = [row.id for row in reviews(engine)]
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert set(undone.results.values()) == {Result.CHANGED}
+    assert ([row.id for row in reviews(engine)], broken(engine)) == (asked, [])
+
+
+def test_the_last_word_stays_though_an_undo_began_before_it(engine: Engine, stewards: Stewards) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    context = stewards.context("judge")
+    with ThreadPoolExecutor(1) as pool:
+
+        def judge_meanwhile(session: Session) -> Future[Any]:
+            names = ("core", "a1"), ("card", "b1")
+            judging.judge(session, context, *names, Verdict.NOT_SAME, reason="亲自核实")
+            undo = pool.submit(stewards.run, review_bulk.undo_bulk, done.id, reason="有误", person="other")
+            wait([undo], timeout=1)
+            return undo
+
+        undone = run_transaction(engine, judge_meanwhile).result()
+    assert set(undone.results.values()) == {Result.CHANGED}
+    assert [verdict for *_, verdict in said(engine)] == ["NOT_SAME"] and not reviews(engine)
