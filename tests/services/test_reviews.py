@@ -169,6 +169,17 @@ def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
     assert len(parties(engine)) == 2
 
 
+@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_where_the_proof_is_kept_is_in_the_history(engine: Engine, stewards: Stewards, decision: D) -> None:
+    review = only(engine).id
+    decide(stewards, review, decision, evidence="公安证明77")
+    with transaction(engine) as session:
+        (entry,) = review_queue.history(session, review)
+    assert (entry.action, entry.text, entry.evidence) == (decision.value, "核实", "公安证明77")
+    logged = scalar(engine, "SELECT count(*) FROM change_log WHERE evidence = '公安证明77'")
+    assert logged == (decision is D.NOT_SAME), "what changes something is logged with its proof"
+
+
 # Stewards
 
 
@@ -572,3 +583,38 @@ def test_the_last_word_stays_though_an_undo_began_before_it(engine: Engine, stew
         undone = run_transaction(engine, judge_meanwhile).result()
     assert set(undone.results.values()) == {Result.CHANGED}
     assert [verdict for *_, verdict in said(engine)] == ["NOT_SAME"] and not reviews(engine)
+
+
+def test_an_undo_leaves_what_another_has_claimed_since(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.ESCALATE, risk=2)
+    done = bulk(queue, D.ESCALATE, shown.seen, risk=2)
+    taken, mine, *_ = shown.results
+    queue.run(review_decisions.claim, taken, person="chief")
+    queue.run(review_decisions.claim, mine, person="other")
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert [n for n, result in undone.results.items() if result is not Result.REOPENED] == [taken]
+    assert undone.results[taken] is Result.CLAIMED
+    assert [(row.id, row.claimed_by) for row in reviews(engine, "state = 'ESCALATED'")] == [(taken, "chief")]
+    assert only(engine, f"id = {mine}").claimed_by == "other"
+
+
+@pytest.mark.parametrize("decision", [D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_an_undo_gives_back_who_held_it(engine: Engine, stewards: Stewards, decision: D) -> None:
+    stewards.run(review_decisions.claim, only(engine).id)
+    before = only(engine)
+    done = bulk(stewards, decision, preview(stewards, decision).seen)
+    stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    after = only(engine)
+    assert (after.state, after.claimed_by, after.claimed_at) == ("OPEN", before.claimed_by, before.claimed_at)
+    done = bulk(stewards, decision, preview(stewards, decision).seen)
+    if decision is D.NEED_INFO:
+        stewards.run(review_decisions.release, after.id)
+        stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+        assert only(engine).claimed_by is None
+
+
+def test_an_undo_of_nothing(engine: Engine, stewards: Stewards) -> None:
+    stewards.run(review_decisions.claim, only(engine).id, person="other")
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    assert set(done.results.values()) == {Result.CLAIMED}
+    assert stewards.run(review_bulk.undo_bulk, done.id, reason="有误").results == {}

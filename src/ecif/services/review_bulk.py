@@ -23,6 +23,7 @@ from ecif.domain.review_policy import (
     STATE_OF,
     ReviewDecision,
     ReviewKind,
+    holder,
 )
 from ecif.models import BulkDecision
 from ecif.services.changes import log_changes
@@ -49,7 +50,7 @@ _COLUMNS = ("decision", "filter", "reason", "person", "change_id", "made_at")
 _BULK = "SELECT * FROM bulk_decision WHERE id = %(id)b"
 _UNDONE = "UPDATE bulk_decision SET undone_at = %(now)b, undone_by = %(person)b WHERE id = %(id)b"
 _DECIDED = (
-    "SELECT r.*, e.state_before FROM review_entry e JOIN merge_review r ON r.id = e.review_id"
+    "SELECT r.*, e.state_before, e.claimed_at AS held_since FROM review_entry e JOIN merge_review r ON r.id = e.review_id"
     " WHERE e.bulk_id = %(id)b AND e.action = %(decision)b ORDER BY r.id"
 )
 _SAID = (
@@ -66,10 +67,10 @@ _TOUCHED = (
 )
 """The customers of whose records something was said, and those of the reviews, as far as they live."""
 _REOPEN = (
-    "UPDATE merge_review r SET state = q.state, closed_at = NULL, outcome = NULL, version = version + 1"
-    " FROM unnest(%(ids)b::bigint[], %(states)b::text[]) q(id, state) WHERE r.id = q.id AND NOT EXISTS (SELECT FROM"
-    " merge_review o WHERE o.customer_lo = r.customer_lo AND o.customer_hi = r.customer_hi AND o.kind = r.kind"
-    " AND o.closed_at IS NULL AND o.id <> r.id) RETURNING r.id"
+    "UPDATE merge_review r SET state = q.state, claimed_by = q.by, claimed_at = q.at, closed_at = NULL, outcome = NULL,"
+    " version = version + 1 FROM unnest(%(ids)b::bigint[], %(states)b::text[], %(by)b::text[], %(at)b::timestamptz[])"
+    " q(id, state, by, at) WHERE r.id = q.id AND NOT EXISTS (SELECT FROM merge_review o WHERE o.customer_lo = r.customer_lo"
+    " AND o.customer_hi = r.customer_hi AND o.kind = r.kind AND o.closed_at IS NULL AND o.id <> r.id) RETURNING r.id"
 )
 _STILL_OPEN = "SELECT id FROM merge_review WHERE id = ANY(%(ids)b::bigint[]) AND closed_at IS NULL"
 
@@ -225,13 +226,16 @@ def _carry_out(
         judge_apart(session, context, members, taken, reason)
     else:
         send(session, STATE, ids=[row.id for row in taken], state=STATE_OF[decision].value)
-    note(session, context, decision.value, [(row.id, row.state) for row in taken], reason, bulk_id)
+    gone = decision is ReviewDecision.ESCALATE
+    held = {row.id: row.claimed_at for row in taken if gone and row.claimed_by == context.person}
+    note(session, context, decision.value, [(row.id, row.state) for row in taken], reason, bulk_id, held=held)
 
 
 def undo_bulk(session: Session, context: Context, bulk_id: int, *, reason: str) -> Bulk:
     """Takes a decision on many reviews back: what was said of records before stands again, and the reviews are open as they were.
 
-    What was decided otherwise since stays so, and what is no question any more is not asked again.
+    What was decided otherwise since stays so, as does what another has claimed since; and what is no question any more is not
+    asked again.
 
     Raises:
         BulkNotFound, BulkUndone: there is nothing to take back.
@@ -245,12 +249,15 @@ def undo_bulk(session: Session, context: Context, bulk_id: int, *, reason: str) 
     rows = _lock_reviews(session, bulk_id, decision)
     if _bulk(session, bulk_id, lock=True).undone_at:
         raise BulkUndone
-    opened = _reopen(session, context, _as_left(rows, decision, members), reason, bulk_id)
+    left = _as_left(rows, decision, members)
+    held = {r.id for r in left if _held_since(context, r, bulk)}
+    opened = _reopen(session, context, [r for r in left if r.id not in held], bulk, reason)
     if members:
         _take_back(session, context, members, bulk, reason)
         opened = {row.id for row in query(session, _STILL_OPEN, ids=sorted(opened))}
     send(session, _UNDONE, id=bulk_id, now=context.now, person=context.person)
-    return Bulk(bulk_id, {r.id: Result.REOPENED if r.id in opened else Result.CHANGED for r in rows})
+    told = dict.fromkeys(opened, Result.REOPENED) | dict.fromkeys(held, Result.CLAIMED)
+    return Bulk(bulk_id, {r.id: told.get(r.id, Result.CHANGED) for r in rows})
 
 
 def _bulk(session: Session, bulk_id: int, *, lock: bool = False) -> Any:
@@ -289,9 +296,23 @@ def _as_left(rows: Sequence[Any], decision: ReviewDecision, members: Members | N
     return [r for r in rows if r.outcome == decision.value and live >= {r.customer_lo, r.customer_hi}]
 
 
-def _reopen(session: Session, context: Context, rows: Sequence[Any], reason: str, bulk_id: int) -> set[int]:
-    """Opens reviews again, but where another asks the same by now."""
-    ids, states = [r.id for r in rows], [r.state_before for r in rows]
-    opened = {row.id for row in query(session, _REOPEN, ids=ids, states=states)}
-    note(session, context, "UNDONE", [(r.id, r.state) for r in rows if r.id in opened], reason, bulk_id)
+def _held_since(context: Context, row: Any, bulk: Any) -> bool:
+    """Whether another person has claimed an open review after it was decided so."""
+    by = holder(row.claimed_by, row.claimed_at, context.now)
+    return not row.closed_at and by not in ("", context.person) and bool(row.claimed_at > bulk.made_at)
+
+
+def _reopen(session: Session, context: Context, rows: Sequence[Any], bulk: Any, reason: str) -> set[int]:
+    """Opens reviews again, but where another asks the same by now; whoever gave them away has them back, if they are free."""
+    claims = [
+        (bulk.person, r.held_since) if r.held_since and not r.claimed_by else (r.claimed_by, r.claimed_at) for r in rows
+    ]
+    ids, states, by, at = (
+        [r.id for r in rows],
+        [r.state_before for r in rows],
+        [c[0] for c in claims],
+        [c[1] for c in claims],
+    )
+    opened = {row.id for row in query(session, _REOPEN, ids=ids, states=states, by=by, at=at)}
+    note(session, context, "UNDONE", [(r.id, r.state) for r in rows if r.id in opened], reason, bulk.id)
     return opened
