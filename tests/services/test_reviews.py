@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 from people import citizen, deliver, parties, record, scalar
-from promises import STANDING
+from promises import STANDING, broken
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from stewards import Stewards
 
-from ecif.db import transaction
+from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, linking, merges, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, judging, linking, merges, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -198,6 +199,17 @@ def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
     assert unfit.value.allowed == ["ESCALATE", "NEED_INFO", "SAME"]
     assert decide(stewards, review, D.SAME).outcome == "SAME"
     assert len(parties(engine)) == 2
+
+
+@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_where_the_proof_is_kept_is_in_the_history(engine: Engine, stewards: Stewards, decision: D) -> None:
+    review = only(engine).id
+    decide(stewards, review, decision, evidence="公安证明77")
+    with transaction(engine) as session:
+        (entry,) = review_queue.history(session, review)
+    assert (entry.action, entry.text, entry.evidence) == (decision.value, "核实", "公安证明77")
+    logged = scalar(engine, "SELECT count(*) FROM change_log WHERE evidence = '公安证明77'")
+    assert logged == (decision is D.NOT_SAME), "what changes something is logged with its proof"
 
 
 # Stewards
@@ -587,3 +599,95 @@ def test_an_undo_leaves_what_others_had_said_before(engine: Engine, digests: Key
     undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
     assert set(undone.results.values()) == {Result.REOPENED}
     assert (said(engine), parties(engine)) == (standing, before)
+
+
+def test_an_undo_leaves_undecided_what_was_undecided_before(engine: Engine, digests: KeyDigests) -> None:
+    """loan:2 fits two who were told apart; that it is not the one's had made nobody take it for the other's."""
+    stewards, who = Stewards(engine, digests), {"name": "张三丰", "id": citizen(1)}
+    deliver(engine, digests, *(record("core", str(n), **who) for n in (0, 6)))
+    stewards.split("core:0", "core:0")
+    deliver(engine, digests, record("loan", "2", **who))
+    ends = {*stewards.nos(("core:0", "loan:2"))}
+    (first,) = (row.id for row in reviews(engine) if {row.customer_lo, row.customer_hi} == ends)
+    decide(stewards, first, D.NOT_SAME)
+    before, standing = parties(engine), said(engine)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert set(undone.results.values()) == {Result.REOPENED}
+    assert (said(engine), parties(engine)) == (standing, before)
+
+
+SINCE = {
+    "judged by himself": [("judge", Verdict.NOT_SAME)],
+    "somebody else": [("turn", citizen(7))],
+    "asked anew": [("judge", Verdict.WITHDRAWN)],
+    "asked anew, then somebody else": [("judge", Verdict.WITHDRAWN), ("turn", citizen(7))],
+}
+
+
+@pytest.mark.parametrize("since", SINCE.values(), ids=SINCE)
+def test_an_undo_opens_no_review_without_a_doubt(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, since: list[tuple[str, Any]]
+) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    for what, told in since:
+        if what == "judge":
+            stewards.judge("core:a1", "card:b1", told)
+        else:
+            deliver(engine, digests, record("card", "b1", "孙某某", id=told, day=5))
+    asked = [row.id for row in reviews(engine)]
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert set(undone.results.values()) == {Result.CHANGED}
+    assert ([row.id for row in reviews(engine)], broken(engine)) == (asked, [])
+
+
+def test_the_last_word_stays_though_an_undo_began_before_it(engine: Engine, stewards: Stewards) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    context = stewards.context("judge")
+    with ThreadPoolExecutor(1) as pool:
+
+        def judge_meanwhile(session: Session) -> Future[Any]:
+            names = ("core", "a1"), ("card", "b1")
+            judging.judge(session, context, *names, Verdict.NOT_SAME, reason="亲自核实")
+            undo = pool.submit(stewards.run, review_bulk.undo_bulk, done.id, reason="有误", person="other")
+            wait([undo], timeout=1)
+            return undo
+
+        undone = run_transaction(engine, judge_meanwhile).result()
+    assert set(undone.results.values()) == {Result.CHANGED}
+    assert [verdict for *_, verdict in said(engine)] == ["NOT_SAME"] and not reviews(engine)
+
+
+def test_an_undo_leaves_what_another_has_claimed_since(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.ESCALATE, risk=2)
+    done = bulk(queue, D.ESCALATE, shown.seen, risk=2)
+    taken, mine, *_ = shown.results
+    queue.run(review_decisions.claim, taken, person="chief")
+    queue.run(review_decisions.claim, mine, person="other")
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert [n for n, result in undone.results.items() if result is not Result.REOPENED] == [taken]
+    assert undone.results[taken] is Result.CLAIMED
+    assert [(row.id, row.claimed_by) for row in reviews(engine, "state = 'ESCALATED'")] == [(taken, "chief")]
+    assert only(engine, f"id = {mine}").claimed_by == "other"
+
+
+@pytest.mark.parametrize("decision", [D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_an_undo_gives_back_who_held_it(engine: Engine, stewards: Stewards, decision: D) -> None:
+    stewards.run(review_decisions.claim, only(engine).id)
+    before = only(engine)
+    done = bulk(stewards, decision, preview(stewards, decision).seen)
+    stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    after = only(engine)
+    assert (after.state, after.claimed_by, after.claimed_at) == ("OPEN", before.claimed_by, before.claimed_at)
+    done = bulk(stewards, decision, preview(stewards, decision).seen)
+    if decision is D.NEED_INFO:
+        stewards.run(review_decisions.release, after.id)
+        stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+        assert only(engine).claimed_by is None
+
+
+def test_an_undo_of_nothing(engine: Engine, stewards: Stewards) -> None:
+    stewards.run(review_decisions.claim, only(engine).id, person="other")
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    assert set(done.results.values()) == {Result.CLAIMED}
+    assert stewards.run(review_bulk.undo_bulk, done.id, reason="有误").results == {}

@@ -80,7 +80,11 @@ class BulkDecision(Base):
 
 
 class ReviewEntry(Base):
-    """The history of a review (审核记录): who claimed, released, commented and decided, when and why. Only ever added to."""
+    """The history of a review (审核记录): who claimed, released, commented and decided, when and why. Only ever added to.
+
+    ``evidence`` is where the proof is kept; ``claimed_at`` since when the person had held a review that he gave away by a
+    decision on many.
+    """
 
     __tablename__ = "review_entry"
     __table_args__ = (Index(None, "review_id", "id"), Index(None, "bulk_id"))
@@ -91,5 +95,7 @@ class ReviewEntry(Base):
     state_before: Mapped[Code]
     person: Mapped[str] = mapped_column(String(200))
     text: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[str] = mapped_column(String(200))
+    claimed_at: Mapped[Moment | None]
     bulk_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("bulk_decision.id"))
     made_at: Mapped[Moment]

@@ -70,6 +70,9 @@ _FORGET = (
     " WHERE d.record_lo = gone.lo AND d.record_hi = gone.hi"
 )
 
+_OPEN_AGAIN = frozenset({Verdict.WITHDRAWN, Verdict.UNDECIDED})
+"""What a person says of a pair to end what was said."""
+
 Said = dict[Pair, Verdict]
 
 
@@ -371,10 +374,11 @@ def _forget(session: Session, members: Members, said: Said) -> None:
 
 def _concerned(members: Members, said: Said) -> set[int]:
     """The records to decide again. What ties records of one customer leads nobody anywhere. Where a tie ends, pairs with
-    others that were settled by way of it may now be one, whichever they are."""
+    others that were settled by way of it may now be one, whichever they are. Where nothing is said, all are meant."""
     home = members.home
     within = {p for p in said if home[p[0]] == home[p[1]]}
-    if any(said[p] is Verdict.WITHDRAWN or (said[p] is Verdict.NOT_SAME and p in within) for p in said):
+    ended = (v in _OPEN_AGAIN or (v is Verdict.NOT_SAME and p in within) for p, v in said.items())
+    if not said or any(ended):
         return set(members.features)
     return {r for p in (said.keys() - within or said) for r in p}
 

@@ -157,7 +157,8 @@ def decide(
 
     Args:
         expected: the version of the review that was seen.
-        survivor, evidence, override: of the merge, as :func:`ecif.services.merges.ask_merge` takes them.
+        evidence: where the proof is kept.
+        survivor, override: of the merge, as :func:`ecif.services.merges.ask_merge` takes them.
 
     Raises:
         ReviewNotFound, ReviewClosed, ReviewClaimed, ReviewWaits, ReviewChanged, DecisionUnfit: it can't be decided so.
@@ -175,7 +176,7 @@ def decide(
         row = take(session, context, review_id, expected, deciding=True)
         send(session, _CLOSE, ids=[review_id], outcome=decision.value, now=context.now)
     elif kind is ReviewKind.MISFIT:
-        context = log_change(session, context, "JUDGE_REVIEW", reason=reason)
+        context = log_change(session, context, "JUDGE_REVIEW", reason=reason, evidence=evidence)
         members = lock_ends(session, [row])
         row = take(session, context, review_id, expected, deciding=True)
         judge_fitting(session, context, members, row, reason)
@@ -185,11 +186,11 @@ def decide(
         row = take(session, context, review_id, expected, deciding=True)
         send(session, _WAIT, id=review_id, outcome=decision.value, operation=asked.id)
     else:
-        context = log_change(session, context, "JUDGE_REVIEW", reason=reason)
+        context = log_change(session, context, "JUDGE_REVIEW", reason=reason, evidence=evidence)
         members = lock_ends(session, [row])
         row = take(session, context, review_id, expected, deciding=True)
         judge_apart(session, context, members, [row], reason)
-    note(session, context, decision.value, [(row.id, row.state)], reason)
+    note(session, context, decision.value, [(row.id, row.state)], reason, evidence=evidence)
     return find(session, review_id)
 
 

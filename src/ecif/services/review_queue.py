@@ -64,7 +64,7 @@ _BEARERS = (
     f" LIMIT {BEARERS_MAX + 1}) s) AS records FROM unnest(%(digests)b::uuid[]) WITH ORDINALITY d(digest, n)"
 )
 _HISTORY = (
-    "SELECT e.id, e.action, e.state_before, e.person, e.text, e.bulk_id, e.made_at FROM review_entry e"
+    "SELECT e.id, e.action, e.state_before, e.person, e.text, e.evidence, e.bulk_id, e.made_at FROM review_entry e"
     " WHERE e.review_id = %(id)b AND e.id > %(after)b ORDER BY e.id LIMIT %(limit)b"
 )
 _MICROSECOND = timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""What the review queue is filtered by stands in the indexes that give its order
+"""What the review queue is filtered by stands in the indexes that give its order; a decision says where the proof is
 
 Revision ID: 0006
 Revises: 0005
@@ -23,7 +23,12 @@ def _indexes(queue: list[str], closed: list[str]) -> None:
 
 def upgrade() -> None:
     _indexes(QUEUE + QUEUE_FILTERS, PAST + PAST_FILTERS)
+    op.add_column("review_entry", sa.Column("evidence", sa.String(200), server_default="", nullable=False))
+    op.add_column("review_entry", sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
+    op.alter_column("review_entry", "evidence", server_default=None)
 
 
 def downgrade() -> None:
+    for column in ("claimed_at", "evidence"):
+        op.drop_column("review_entry", column)
     _indexes(QUEUE, PAST)
