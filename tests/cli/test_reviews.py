@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from people import citizen, scalar
 from processes import person, run, write_source
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from ecif.db import open_database
 from ecif.settings import Settings
@@ -29,6 +30,10 @@ class Desk:
         (version,) = re.findall(r'"version": (\d+)', self.does("review", review))[:1]
         return self.does("review", review, "--decide", decision, "--version", version, *why, code=code)
 
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(statement))]
+
     def does(self, *arguments: object, code: int = 0) -> str:
         done = run(self.home, *arguments)
         said = " ".join((done.stdout + done.stderr).split())
@@ -47,6 +52,27 @@ def desk(homes: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) ->
         yield Desk(home, engine)
 
 
+def test_a_review_is_claimed_released_and_commented(desk: Desk) -> None:
+    assert "review 2: OPEN, 认领 held by 李四" in desk.does("review", 2, "--claim", "--by", "李四")
+    held = desk.decides(2, "NOT_SAME", *WHY, code=1)
+    assert "ECIF-3050" in held and "claimed_by 李四; claimed_at 20" in held
+    assert "ECIF-3057" in desk.does("review", 2, "--release", "--by", "李四", "--version", 1, code=1)
+    assert desk.does("review", 2, "--release", "--by", "李四").endswith("review 2: OPEN")
+    desk.does("review", 2, "--comment", "请核对\x1b[2J原件", "--by", "王五")
+    shown = desk.does("review", 2)
+    assert re.search(r"CLAIMED.*RELEASED.*COMMENT.*王五.*请核对\[2J原件", shown)
+
+
+def test_the_queue_in_pages_and_by_kind(desk: Desk) -> None:
+    first = desk.does("reviews", "--limit", 1, "--kind", "PAIR")
+    (after,) = re.findall(r"next page: --after (\S+)", first)
+    second = desk.does("reviews", "--limit", 1, "--after", after)
+    assert [re.findall(r"(\d) │ PAIR", page) for page in (first, second)] == [["1"], ["2"]] and "--after" not in second
+    assert "PAIR" not in desk.does("reviews", "--kind", "FOLLOW_UP")
+    for wrong in ("x", f"{after}0\n", f"o{after[1:]}"):
+        assert "--after" in desk.does("reviews", "--after", wrong, code=2)
+
+
 def test_reviews_are_listed_shown_and_decided(desk: Desk) -> None:
     listed = desk.does("reviews", "--limit", 10)
     assert listed.count("P-ID") == 2 and "OPEN" in listed
@@ -54,9 +80,18 @@ def test_reviews_are_listed_shown_and_decided(desk: Desk) -> None:
     assert "same number, other name" in shown and "P-ID-NAME" in shown and "***" in shown
     stale = desk.does("review", 1, "--decide", "NOT_SAME", "--version", 9, *WHY, code=1)
     assert "ECIF-3057" in stale and "CLOSED NOT_SAME" in desk.decides(1, "NOT_SAME", *WHY)
-    assert "ECIF-3051" in desk.decides(1, "SAME", *WHY, code=1)
-    asked = desk.decides(2, "RENAME", *WHY)
+    closed = desk.decides(1, "SAME", *WHY, code=1)
+    assert "ECIF-3051" in closed and "outcome NOT_SAME" in closed
+    unfit = desk.decides(2, "DONE", *WHY, code=1)
+    assert "ECIF-3053" in unfit and "allowed ESCALATE, NEED_INFO, NOT_SAME, RENAME, SAME, TYPO_FIX" in unfit
+    one, _, _, four = (no for (no,) in desk.rows("SELECT customer_no FROM party ORDER BY 1"))
+    other = desk.decides(2, "RENAME", "--survivor", one, *WHY, code=1)
+    assert "ECIF-3032" in other and "须为 members 之一" in other
+    asked = desk.decides(2, "RENAME", "--survivor", four, "--override", "CLOSED", *WHY)
     (operation,) = re.findall(r"ecif approve (\d+)", asked)
+    assert desk.rows("SELECT customer_no, override FROM operation") == [(four, "CLOSED")]
+    waits = desk.decides(2, "NOT_SAME", *WHY, code=1)
+    assert "ECIF-3052" in waits and f"operation {operation}" in waits
     assert "WAITING" in desk.does("reviews", "--state", "WAITING")
     assert "MERGE DONE" in desk.does("approve", operation, "--by", "李四")
     assert desk.does("reviews", "--state", "CLOSED").count("CLOSED") == 2
@@ -88,4 +123,15 @@ def test_wrong_use(desk: Desk) -> None:
     assert "ECIF-2001" in desk.does("reviews", "--customer", "999999999999", code=1)
     assert "--by" in desk.decides(2, "SAME", "--reason", "x", code=2)
     assert "--version" in desk.does("review", 2, "--decide", "SAME", *WHY, code=2)
+    for act, word in (
+        (("--claim",), "--by"),
+        (("--release",), "--by"),
+        (("--comment", "x"), "--by"),
+        (("--comment", " ", *WHY), "--comment"),
+        (("--comment", "字" * 2001, *WHY), "2000"),
+        (("--claim", "--comment", "x", *WHY), "choose one"),
+        (("--decide", "SAME", "--version", 1, "--override", "PARTY_TYPE", *WHY), "CLOSED"),
+        (("--decide", "SAME", "--version", 1, "--by", "张三", "--reason", "字" * 501), "500"),
+    ):
+        assert word in desk.does("review", 2, *act, code=2)
     assert "NOPE" in desk.does("reviews", "--state", "NOPE", code=2)

@@ -41,6 +41,7 @@ from ecif.domain.records import (
     RelatedParty,
     RelationType,
 )
+from ecif.domain.review_policy import REMARK_MAX
 from ecif.domain.text import visible
 from ecif.services.maintenance import OWN_KEY
 
@@ -63,7 +64,7 @@ def _text(most: int) -> Any:
 Name = _text(200)
 Word = _text(40)
 Line = _text(500)
-Remark = _text(2000)
+Remark = _text(REMARK_MAX)
 AccountNumber = _text(64)
 
 

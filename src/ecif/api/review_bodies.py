@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ecif.api.bodies import Line, Name, Remark
-from ecif.api.invalid import unfit
+from ecif.api.cursors import CURSOR, place_of
 from ecif.api.merge_bodies import Number, Override
 from ecif.api.parameters import Asked, Word
 from ecif.domain.review_policy import RISK_MAX, ReviewDecision, ReviewKind, ReviewState
@@ -49,15 +49,14 @@ class ReviewsQuery(_Meant):
     sort: Sort = Field(Sort.PRIORITY, description="priority: risk × age; closed ones by when they were closed")
     after: str = Field(
         "",
-        pattern=r"^([pon][0-9]{1,16}\.[0-9]{1,17}\.[0-9]{1,18})?$",
+        pattern=CURSOR,
         description="next_after of the page before; it keeps the time as of which priorities are reckoned",
     )
     limit: int = Field(50, ge=1, le=100)
 
     @model_validator(mode="after")
     def _of_this_order(self) -> ReviewsQuery:
-        if self.after and self.after[0] != self.sort[0]:
-            raise unfit("cursor_of_another_order")
+        place_of(self.sort, self.after)
         return self
 
     @property
@@ -68,7 +67,7 @@ class ReviewsQuery(_Meant):
     @property
     def place(self) -> Place | None:
         """After which review the page begins."""
-        return Place.of(self.after[1:]) if self.after else None
+        return place_of(self.sort, self.after)
 
 
 class FilterBody(_Meant):

@@ -26,6 +26,10 @@ class JudgementContradicts(Exception):
     """Other judgements say the opposite, through the records that they tie; they have to be withdrawn first."""
 
 
+class OneRecordTwice(Exception):
+    """A record is one party's with itself, whatever anybody says."""
+
+
 def judge(
     session: Session,
     context: Context,
@@ -52,11 +56,14 @@ def judge(
         The operation that waits, None where the judgement holds already.
 
     Raises:
+        OneRecordTwice: it is the same record.
         SourceRecordNotFound: a record was never sent.
         OperationStale, NumberRetired: a record went to another customer meanwhile.
         JudgementContradicts: other judgements tie the records, or keep them apart.
         MergeBlocked: a rule forbids that the customers be one.
     """
+    if one == other:
+        raise OneRecordTwice
     found = located(session, [one, other])
     homes = dict(found.values())
     if verdict is Verdict.SAME and len(set(homes.values())) == 2:
