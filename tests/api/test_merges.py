@@ -176,6 +176,14 @@ def test_a_request_under_a_key_is_made_once(api: Api, two: Pair) -> None:
     assert first.json() == again.json() and again.headers["Idempotency-Replayed"] == "true"
 
 
+def test_a_merge_names_no_version(api: Api, two: Pair) -> None:
+    """It is about several customers; what they hold is looked at again when another person approves."""
+    refused = api.post("/v1/merges", json=two.members | WHY, headers=MAKER | {"If-Match": '"v1"'})
+    problem = is_problem(refused, 422, "ECIF-1001")
+    assert (problem["field"], problem["rule"]) == ("header.If-Match", "etag_of_several")
+    assert api.post("/v1/merges", json=two.members | WHY, headers=MAKER | {"If-Match": "*"}).status_code == 202
+
+
 def test_what_was_turned_down_changes_nothing_and_may_be_asked_again(api: Api, two: Pair) -> None:
     asked = two.ask()
     rejected = api.post(f"{asked.headers['Location']}:reject", json={"note": "证明不符"}, headers=CHECKER)
@@ -204,6 +212,11 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     assert clear(api, two.a)["fields"]["education"] == "本科"
     named = {"source_records": [{"system": "core", "key": f"a{two.n}"}]}
     says(api.post(f"/v1/customers/{two.b}:preview-split", json=named).json()["members"][0])
+    kept, alone = counts(api), MAKER | {"X-No-Redirect": "true"}
+    for verb, body in (("restrict", WHY), ("split", named | WHY)):
+        refused = api.post(f"/v1/customers/{two.b}:{verb}", json=body, headers=alone)
+        assert is_problem(refused, 409, "ECIF-2010")["detail"] == two.a
+    assert counts(api) == kept
     says(api.post(f"/v1/customers/{two.b}:split", json=named | WHY, headers=MAKER).json()["members"][0])
     other = Pair(api)
     preview = api.post("/v1/merges:preview", json={"members": [two.b, other.b], "survivor": two.b}).json()

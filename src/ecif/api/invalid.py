@@ -75,6 +75,12 @@ _RULES = (
         "a cursor of another order: begin with the first page",
     ),
     ("one_record_twice", "须为两条不同的源记录", "two different source records are wanted"),
+    (
+        "etag_of_several",
+        "涉及多个客户, 不能指明版本; 复核时会核对申请后有无变化",
+        "several customers are meant, of which it can't name the versions: that they are as when it was asked for is checked"
+        " when it is approved",
+    ),
     ("etag", '应为一个 ETag, 如 "v7"', 'one ETag is wanted, such as "v7"'),
 )
 _TEXTS = {rule: (zh, en) for rules, zh, en in _RULES for rule in rules.split()}
