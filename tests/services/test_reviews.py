@@ -109,6 +109,25 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     decide(stewards, review, D.NOT_SAME)
 
 
+@pytest.mark.parametrize("decision", [D.NEED_INFO, D.ESCALATE])
+def test_a_review_comes_back_as_it_was(engine: Engine, stewards: Stewards, decision: D) -> None:
+    state = decide(stewards, only(engine).id, decision).state
+    for end, person in ((approvals.reject, "checker"), (approvals.withdraw, "maker")):
+        waiting = decide(stewards, only(engine).id, D.SAME)
+        stewards.run(end, waiting.operation_id, person=person)
+        assert (only(engine).state, only(engine).operation_id) == (state, None)
+
+
+def test_who_waited_for_new_data_need_wait_no_longer_when_a_merge_is_turned_down(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    decide(stewards, only(engine).id, D.NEED_INFO)
+    waiting = decide(stewards, only(engine).id, D.SAME)
+    deliver(engine, digests, *doubtful(1, phone="13700000001", day=2))
+    stewards.run(approvals.reject, waiting.operation_id, person="checker")
+    assert only(engine).state == "OPEN"
+
+
 def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDigests) -> None:
     stewards = Stewards(engine, digests)
     deliver(engine, digests, *doubtful(1, status=RecordStatus.CLOSED))
