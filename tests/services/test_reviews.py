@@ -61,8 +61,13 @@ def only(engine: Engine, where: str = "true") -> Any:
 
 
 def actions(engine: Engine, review: int) -> list[str]:
+    return [action for action, *_ in told(engine, review)]
+
+
+def told(engine: Engine, review: int) -> list[tuple[str, str, str]]:
+    """The history: what was done, by whom, and what was said of it."""
     with transaction(engine) as session:
-        return [entry.action for entry in review_queue.history(session, review)]
+        return [(entry.action, entry.person, entry.text) for entry in review_queue.history(session, review)]
 
 
 def said(engine: Engine) -> list[tuple[str, str, str]]:
@@ -94,6 +99,13 @@ def test_a_merge_is_asked_for_and_the_review_closes_when_it_is_approved(
     assert (row.state, row.outcome) == ("CLOSED", decision.value) and row.closed_at
     assert len(parties(engine)) == 1
     assert actions(engine, review) == [decision.value, "APPROVED"]
+
+
+@pytest.mark.parametrize("end", [approvals.approve, approvals.reject])
+def test_what_the_second_person_remarks_is_in_the_history(engine: Engine, stewards: Stewards, end: Any) -> None:
+    review = only(engine).id
+    stewards.run(end, decide(stewards, review, D.SAME).operation_id, note="已核原件", person="checker")
+    assert told(engine, review)[-1][1:] == ("checker", "已核原件")
 
 
 def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewards: Stewards) -> None:

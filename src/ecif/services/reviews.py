@@ -181,7 +181,7 @@ def close_outdated(session: Session, context: Context, rows: Sequence[Any]) -> N
     operation = context.operation and context.operation[1]
     send(session, _CLOSE, ids=[row.id for row in rows], now=context.now, operation=operation)
     ours = [row for row in rows if operation and row.operation_id == operation]
-    note(session, context, "APPROVED", [(row.id, row.state) for row in ours])
+    note(session, context, "APPROVED", [(row.id, row.state) for row in ours], context.remark)
     note(session, context, "OUTDATED", [(row.id, row.state) for row in rows if row not in ours])
 
 
