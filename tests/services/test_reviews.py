@@ -18,7 +18,7 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, judging, linking, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, judging, linking, merges, operations, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -119,6 +119,24 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     assert (row.state, row.outcome, row.operation_id) == ("OPEN", None, None)
     assert actions(engine, review) == ["SAME", "REJECTED"]
     decide(stewards, review, D.NOT_SAME)
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["other evidence", "new data"])
+def test_a_review_waits_for_the_merge_that_is_asked_for_in_place_of_its_own(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, changed: bool
+) -> None:
+    waiting = decide(stewards, only(engine).id, D.RENAME)
+    if changed:
+        deliver(engine, digests, record("card", "b1", "钱改名", id=citizen(1, "19850505", "441099"), day=2))
+    nos, evidence = stewards.nos(("core:a1", "card:b1")), "" if changed else "户籍证明"
+    anew = stewards.run(merges.ask_merge, nos, reason="更名", evidence=evidence, person="other")
+    why = operations.OUTDATED if changed else operations.REPLACED
+    old = stewards.run(lambda session, _: operations.get(session, waiting.operation_id))
+    assert (old.status, old.checker, old.note) == ("REJECTED", None, why)
+    assert (only(engine).state, only(engine).operation_id) == ("WAITING", anew.id)
+    assert told(engine, waiting.id)[-1] == ("REPLACED", "other", why)
+    stewards.approve(anew)
+    assert only(engine).outcome == "RENAME" and actions(engine, waiting.id)[-1] == "APPROVED"
 
 
 @pytest.mark.parametrize("decision", [D.NEED_INFO, D.ESCALATE])

@@ -17,7 +17,7 @@ from ecif.models import OperationCustomer, OperationRecord
 from ecif.services import four_eyes
 from ecif.services.context import Call, Context
 from ecif.services.customers import NUMBERS, resolve
-from ecif.services.reviews import reopen
+from ecif.services.reviews import wait_for
 from ecif.services.rows import insert_rows, query, send
 
 _ONE = "SELECT * FROM operation WHERE id = %(id)b"
@@ -35,7 +35,8 @@ _OUTDATE = (
     " WHERE id = %(id)b AND status = 'PENDING'"
 )
 OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
-"""The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
+REPLACED = "已以其他证明或例外重新申请 it was asked for anew with other evidence or overrides"
+"""Notes on operations that are turned down for one that takes their place; nobody decided them."""
 _REVERSED = (
     "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE status = 'DONE'"
     " AND (kind = 'MERGE' OR (kind = 'JUDGEMENT' AND outcome::jsonb -> 'retired' <> '[]')) AND id IN"
@@ -166,7 +167,7 @@ def ask(
     """Stores an operation that another person has to approve; asking for the same again gives the one that waits.
 
     If that can't be approved any more, because the customers have changed, or shows other evidence or overrides other rules,
-    it is turned down and the new one waits instead.
+    it is turned down and the new one waits instead, as does the review in which the merge was asked for.
 
     Args:
         seen: what the customers hold, by number.
@@ -187,12 +188,14 @@ def ask(
         raise OperationDecided(Status.PENDING)
     if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
         return waiting
-    send(session, _OUTDATE, id=waiting.id, note=OUTDATED, now=context.now)
-    reopen(session, context, waiting.id, OUTDATED)
-    return ask(
+    why = REPLACED if waiting.seen == seen else OUTDATED
+    send(session, _OUTDATE, id=waiting.id, note=why, now=context.now)
+    anew = ask(
         session, context, kind, customer_no, request, seen,
         reason=reason, evidence=evidence, override=override, reverses=reverses, others=others,
     )  # fmt: skip
+    wait_for(session, context, waiting.id, anew.id, why)
+    return anew
 
 
 def _concerns(session: Session, operation_id: int, nos: Collection[str]) -> None:

@@ -72,6 +72,10 @@ _REOPEN = (
 )
 """In the state in which the merge was asked for; what it waited for then may have come meanwhile."""
 NOBODY: Mapping[int, datetime] = {}
+_WAIT_FOR = (
+    "UPDATE merge_review SET operation_id = %(anew)b, version = version + 1 WHERE operation_id = %(operation)b"
+    " AND closed_at IS NULL RETURNING id"
+)
 _ENTRY = ("review_id", "action", "state_before", "person", "text", "evidence", "claimed_at", "bulk_id", "made_at")
 
 
@@ -221,6 +225,12 @@ def reopen(session: Session, context: Context, operation_id: int, text: str, act
     """Gives a review back to the queue as it was, whose merge was turned down or taken back."""
     rows = query(session, _REOPEN, operation=operation_id)
     note(session, context, action, [(row.id, ReviewState.WAITING) for row in rows], text)
+
+
+def wait_for(session: Session, context: Context, operation_id: int, anew: int, text: str) -> None:
+    """Lets a review whose merge was asked for anew wait for that."""
+    rows = query(session, _WAIT_FOR, operation=operation_id, anew=anew)
+    note(session, context, "REPLACED", [(row.id, ReviewState.WAITING) for row in rows], text)
 
 
 def note(
