@@ -15,12 +15,13 @@ from stewards import Stewards
 from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus, RecordStatus
-from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
+from ecif.domain.review_policy import RECOMMENDED, STATE_OF, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
 from ecif.services import approvals, judging, linking, merges, operations, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
+from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
 from ecif.services.review_bulk import BulkChanged, BulkUndone, Result
 from ecif.services.review_decisions import (
@@ -137,6 +138,28 @@ def test_a_review_waits_for_the_merge_that_is_asked_for_in_place_of_its_own(
     assert told(engine, waiting.id)[-1] == ("REPLACED", "other", why)
     stewards.approve(anew)
     assert only(engine).outcome == "RENAME" and actions(engine, waiting.id)[-1] == "APPROVED"
+
+
+@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_a_review_waits_no_longer_for_what_cannot_be_approved_any_more(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, decision: D
+) -> None:
+    waiting = decide(stewards, only(engine).id, D.RENAME)
+    deliver(engine, digests, record("loan", "c1", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099"), day=3))
+    with pytest.raises(OperationStale):
+        approve(stewards, waiting.operation_id)
+    row = only(engine)
+    with pytest.raises(ReviewChanged):
+        decide(stewards, row.id, decision, person="other", expected=row.version - 1)
+    decided = decide(stewards, row.id, decision, person="other", expected=row.version)
+    assert decided.state == {D.SAME: "WAITING", D.NOT_SAME: "CLOSED"}.get(decision, STATE_OF.get(decision))
+    assert (decided.operation_id is None) == (decision is not D.SAME)
+    assert actions(engine, row.id) == ["RENAME", "REBUILT", "OUTDATED", decision.value]
+    old = stewards.run(lambda session, _: operations.get(session, waiting.operation_id))
+    assert (old.status, old.checker, old.note) == ("REJECTED", None, operations.STALE)
+    if decision is D.SAME:
+        approve(stewards, decided.operation_id)
+        assert len(parties(engine)) == 1
 
 
 @pytest.mark.parametrize("decision", [D.NEED_INFO, D.ESCALATE])

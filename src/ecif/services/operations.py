@@ -36,7 +36,8 @@ _OUTDATE = (
 )
 OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
 REPLACED = "已以其他证明或例外重新申请 it was asked for anew with other evidence or overrides"
-"""Notes on operations that are turned down for one that takes their place; nobody decided them."""
+STALE = "客户已变化, 不能再复核 the customers have changed, so that it can't be approved any more"
+"""Notes on operations that are turned down though nobody decided them: for one that takes their place, or for another decision."""
 _REVERSED = (
     "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE status = 'DONE'"
     " AND (kind = 'MERGE' OR (kind = 'JUDGEMENT' AND outcome::jsonb -> 'retired' <> '[]')) AND id IN"
@@ -189,13 +190,23 @@ def ask(
     if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
         return waiting
     why = REPLACED if waiting.seen == seen else OUTDATED
-    send(session, _OUTDATE, id=waiting.id, note=why, now=context.now)
+    outdate(session, context, waiting.id, why)
     anew = ask(
         session, context, kind, customer_no, request, seen,
         reason=reason, evidence=evidence, override=override, reverses=reverses, others=others,
     )  # fmt: skip
     wait_for(session, context, waiting.id, anew.id, why)
     return anew
+
+
+def outdate(session: Session, context: Context, operation_id: int, why: str) -> None:
+    """Turns an operation down, if it waits still, that nobody decides any more."""
+    send(session, _OUTDATE, id=operation_id, note=why, now=context.now)
+
+
+def hold(session: Session, operation_id: int) -> Operation:
+    """An operation, held until the end of the transaction, so that nobody else decides it."""
+    return _operation(query(session, _TAKE, id=operation_id)[0])
 
 
 def _concerns(session: Session, operation_id: int, nos: Collection[str]) -> None:
