@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from people import citizen, deliver, record, scalar
@@ -102,6 +103,30 @@ def test_it_follows_the_survivor_and_comes_back(engine: Engine, stewards: Stewar
     assert todo(engine) == {stewards.no("core:4"): [(first.id, CLASS_I)]}
     stewards.reverse(later)
     assert todo(engine) == {a: [(first.id, CLASS_I)]}
+
+
+def test_it_stays_as_it_is_while_it_follows(engine: Engine, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    review = only(engine).id
+    stewards.run(review_decisions.decide, review, ReviewDecision.ESCALATE, reason="x")
+    stewards.run(review_decisions.claim, review, person="chief")
+    before, a = only(engine), stewards.no("core:1")
+    later = stewards.merge("core:1", "core:4", survivor="core:4")
+    no, after = stewards.no("core:4"), only(engine)
+    assert (after.id, after.customer_lo, after.customer_hi, after.version) == (review, no, no, before.version + 1)
+    stewards.reverse(later)
+    back = only(engine)
+    for row in (after, back):
+        assert (row.state, row.claimed_by, row.claimed_at) == ("ESCALATED", "chief", before.claimed_at)
+        assert (row.opened_at, row.evidence) == (before.opened_at, before.evidence)
+    assert (back.id, back.customer_lo) == (review, a)
+    assert history(engine) == ["ESCALATE", "CLAIMED", "FOLLOWED", "FOLLOWED"]
+
+
+def only(engine: Engine) -> Any:
+    """The one review of what was left."""
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT * FROM merge_review WHERE kind = 'FOLLOW_UP'")).one()
 
 
 def test_two_that_have_something_to_do_have_it_under_one_number(
