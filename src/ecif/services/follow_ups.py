@@ -18,6 +18,7 @@ from ecif.domain.review_policy import ReviewKind, ReviewState
 from ecif.models import MergeReview
 from ecif.services.assignment import Assignment
 from ecif.services.context import Context
+from ecif.services.holdings import HOLDINGS
 from ecif.services.reviews import close_outdated, note
 from ecif.services.rows import insert_rows, query, update_rows
 
@@ -32,6 +33,13 @@ _LEAD_TO = (
     "SELECT o.id, coalesce(p.merged_into, p.customer_no) AS live FROM operation o JOIN party p USING (customer_no)"
     " WHERE o.id = ANY(%(ids)b::bigint[]) AND o.status <> 'REVERSED'"
 )
+
+_TOGETHER = (
+    "SELECT q.id, o.record_id, o.customer_no FROM unnest(%(ids)b::bigint[], %(nos)b::text[]) q(id, no)"
+    " JOIN operation_record o ON o.operation_id = q.id"
+    " JOIN link l ON l.record_id = o.record_id AND l.customer_no = q.no AND l.ended_at IS NULL"
+)
+"""The records that a merge made one customer's and that still are, each with the number under which it was before."""
 
 Item = Mapping[str, Any]
 """One thing to do: the rule, its data, and the merge (``operation``) that left it."""
@@ -52,14 +60,22 @@ def follow(session: Session, context: Context, assignment: Assignment) -> None:
     """Brings what is to be done to the numbers where it is to be done now, after numbers have retired or live again."""
     led = assignment.merged | assignment.resurrected
     if led:
-        refresh(session, context, {*led, *led.values()})
+        refresh(session, context, {*led, *led.values()}, parted=bool(assignment.resurrected))
 
 
-def refresh(session: Session, context: Context, nos: Collection[str], new: Sequence[Item] = ()) -> None:
-    """Opens, rebuilds, moves and closes the reviews of these customers, so that each says what is to be done under its number."""
+def refresh(
+    session: Session, context: Context, nos: Collection[str], new: Sequence[Item] = (), *, parted: bool = False
+) -> None:
+    """Opens, rebuilds, moves and closes the reviews of these customers, so that each says what is to be done under its number.
+
+    Args:
+        parted: whether some have left a customer, so that what is to be done is to be reckoned anew.
+    """
     current = {row.customer_lo: row for row in query(session, _OPEN, nos=list(nos))}
     told = [item for row in current.values() for item in _items(row)]
     wanted = _by_customer(session, [*told, *new])
+    if parted and wanted:
+        wanted = _reckoned(session, wanted)
     placed = _placed(current, wanted)
     kept = {row.id for row in placed.values()}
     close_outdated(session, context, [row for row in current.values() if row.id not in kept])
@@ -124,3 +140,18 @@ def _by_customer(session: Session, items: Sequence[Item]) -> dict[str, list[Item
         if item["operation"] in at:
             found[at[item["operation"]]].append(item)
     return dict(sorted(found.items()))
+
+
+def _reckoned(session: Session, wanted: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+    """What is left to be done of it, by what those hold now who are still one by each merge."""
+    at = {item["operation"]: no for no, items in wanted.items() for item in items}
+    homes: dict[int, dict[int, str]] = defaultdict(dict)
+    for row in query(session, _TOGETHER, ids=list(at), nos=list(at.values())):
+        homes[row.id][row.record_id] = row.customer_no
+    holding = ((merge, f) for merge, home in homes.items() for held in HOLDINGS for f in held.findings(session, home))
+    found = {(merge, finding.rule): finding.data for merge, finding in holding}
+    left: dict[str, list[Item]] = {
+        no: [{**i, "data": found[key]} for i in items if (key := (i["operation"], i["rule"])) in found]
+        for no, items in wanted.items()
+    }
+    return {no: items for no, items in left.items() if items}
