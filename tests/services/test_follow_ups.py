@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from people import citizen, deliver, record, scalar
@@ -104,6 +105,30 @@ def test_it_follows_the_survivor_and_comes_back(engine: Engine, stewards: Stewar
     assert todo(engine) == {a: [(first.id, CLASS_I)]}
 
 
+def test_it_stays_as_it_is_while_it_follows(engine: Engine, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    review = only(engine).id
+    stewards.run(review_decisions.decide, review, ReviewDecision.ESCALATE, reason="x")
+    stewards.run(review_decisions.claim, review, person="chief")
+    before, a = only(engine), stewards.no("core:1")
+    later = stewards.merge("core:1", "core:4", survivor="core:4")
+    no, after = stewards.no("core:4"), only(engine)
+    assert (after.id, after.customer_lo, after.customer_hi, after.version) == (review, no, no, before.version + 1)
+    stewards.reverse(later)
+    back = only(engine)
+    for row in (after, back):
+        assert (row.state, row.claimed_by, row.claimed_at) == ("ESCALATED", "chief", before.claimed_at)
+        assert (row.opened_at, row.evidence) == (before.opened_at, before.evidence)
+    assert (back.id, back.customer_lo) == (review, a)
+    assert history(engine) == ["ESCALATE", "CLAIMED", "FOLLOWED", "FOLLOWED"]
+
+
+def only(engine: Engine) -> Any:
+    """The one review of what was left."""
+    with engine.connect() as connection:
+        return connection.execute(text("SELECT * FROM merge_review WHERE kind = 'FOLLOW_UP'")).one()
+
+
 def test_two_that_have_something_to_do_have_it_under_one_number(
     engine: Engine, stewards: Stewards, digests: KeyDigests
 ) -> None:
@@ -123,6 +148,45 @@ def test_a_merge_in_the_middle_is_undone(engine: Engine, stewards: Stewards) -> 
     second = stewards.merge("core:1", "core:3", survivor="core:3")
     stewards.reverse(first)
     assert todo(engine) == {stewards.no("core:3"): [(second.id, CLASS_I)]}
+
+
+def class_two(*numbers: int) -> tuple[Account, ...]:
+    return tuple(
+        Account(f"6217000002{n:06d}", "SAVINGS", AccountStatus.NORMAL, account_class=AccountClass.II) for n in numbers
+    )
+
+
+@pytest.mark.parametrize("left", [5, 6])
+def test_what_is_left_is_counted_anew_when_a_merge_in_the_middle_is_undone(
+    engine: Engine, digests: KeyDigests, left: int
+) -> None:
+    """Of seven Class II accounts some leave again: with the fewest that are too many one has to go, with five none."""
+    held = {"1": class_two(1, 2, 3), "2": class_two(*range(4, 11 - left)), "3": class_two(*range(11 - left, 8))}
+    deliver(engine, digests, *(record("core", key, NAMES[f"core:{key}"], accounts=has) for key, has in held.items()))
+    stewards = Stewards(engine, digests)
+    first = stewards.merge("core:1", "core:2", survivor="core:1")
+    second = stewards.merge("core:1", "core:3", survivor="core:1")
+    assert counted(engine) == [(second.id, {"001": 7})]
+    stewards.reverse(first)
+    assert counted(engine) == ([(second.id, {"001": 6})] if left == 6 else [])
+    assert outcomes(engine) == ([None] if left == 6 else ["OUTDATED"])
+
+
+def counted(engine: Engine) -> list[tuple[int, dict[str, int]]]:
+    """The Class II accounts that are too many, by the merges that open reviews name."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT evidence FROM merge_review WHERE closed_at IS NULL")).scalars()
+        items = [item for evidence in rows for item in json.loads(evidence)["follow_ups"]]
+    return [(item["operation"], item["data"]["class_ii"]) for item in items if item["rule"] == "CLASS_II_MAX"]
+
+
+def test_what_one_side_alone_holds_is_left_to_be_done_no_more(engine: Engine, stewards: Stewards) -> None:
+    """core:4 has no Class I account; by way of core:1 he came with one."""
+    first = stewards.merge("core:4", "core:1", survivor="core:4")
+    second = stewards.merge("core:4", "core:2", survivor="core:4")
+    assert todo(engine) == {stewards.no("core:4"): [(second.id, CLASS_I)]}
+    stewards.reverse(first)
+    assert (todo(engine), outcomes(engine)) == ({}, ["OUTDATED"])
 
 
 def test_who_joins_by_himself_leaves_it_where_it_is(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:

@@ -36,7 +36,7 @@ from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.customers import CustomerNotFound
 from ecif.services.four_eyes import NotMaker
 from ecif.services.merges import MergeBlocked
-from ecif.services.operations import OUTDATED, OperationDecided, Status
+from ecif.services.operations import REPLACED, OperationDecided, Status
 from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
 from ecif.services.reversals import NotReversible, ReverseBlocked
@@ -101,7 +101,7 @@ def test_who_shows_other_evidence_asks_for_something_else(stewards: Stewards, mo
         more.get("evidence", "公安证明 1"), more.get("override", []),
     )  # fmt: skip
     before = stewards.run(lambda session, context: operations.get(session, first.id))
-    assert (before.status, before.note, before.checker) == (Status.REJECTED, OUTDATED, None)
+    assert (before.status, before.note, before.checker) == (Status.REJECTED, REPLACED, None)
 
 
 @pytest.mark.parametrize("found", [True, False], ids=["after it was found", "before"])

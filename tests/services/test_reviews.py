@@ -16,12 +16,13 @@ from stewards import Stewards
 from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus, RecordStatus
-from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
+from ecif.domain.review_policy import RECOMMENDED, STATE_OF, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, judging, linking, merges, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, judging, linking, merges, operations, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
+from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
 from ecif.services.review_bulk import BulkChanged, BulkUndone, Result
 from ecif.services.review_decisions import (
@@ -62,8 +63,13 @@ def only(engine: Engine, where: str = "true") -> Any:
 
 
 def actions(engine: Engine, review: int) -> list[str]:
+    return [action for action, *_ in told(engine, review)]
+
+
+def told(engine: Engine, review: int) -> list[tuple[str, str, str]]:
+    """The history: what was done, by whom, and what was said of it."""
     with transaction(engine) as session:
-        return [entry.action for entry in review_queue.history(session, review)]
+        return [(entry.action, entry.person, entry.text) for entry in review_queue.history(session, review)]
 
 
 def said(engine: Engine) -> list[tuple[str, str, str]]:
@@ -97,6 +103,13 @@ def test_a_merge_is_asked_for_and_the_review_closes_when_it_is_approved(
     assert actions(engine, review) == [decision.value, "APPROVED"]
 
 
+@pytest.mark.parametrize("end", [approvals.approve, approvals.reject])
+def test_what_the_second_person_remarks_is_in_the_history(engine: Engine, stewards: Stewards, end: Any) -> None:
+    review = only(engine).id
+    stewards.run(end, decide(stewards, review, D.SAME).operation_id, note="已核原件", person="checker")
+    assert told(engine, review)[-1][1:] == ("checker", "已核原件")
+
+
 def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewards: Stewards) -> None:
     review = only(engine).id
     row = decide(stewards, review, D.SAME)
@@ -110,17 +123,63 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     decide(stewards, review, D.NOT_SAME)
 
 
-def test_a_merge_that_is_asked_for_anew_elsewhere_gives_the_review_back(
+@pytest.mark.parametrize("changed", [False, True], ids=["other evidence", "new data"])
+def test_a_review_waits_for_the_merge_that_is_asked_for_in_place_of_its_own(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, changed: bool
+) -> None:
+    waiting = decide(stewards, only(engine).id, D.RENAME)
+    if changed:
+        deliver(engine, digests, record("card", "b1", "钱改名", id=citizen(1, "19850505", "441099"), day=2))
+    nos, evidence = stewards.nos(("core:a1", "card:b1")), "" if changed else "户籍证明"
+    anew = stewards.run(merges.ask_merge, nos, reason="更名", evidence=evidence, person="other")
+    why = operations.OUTDATED if changed else operations.REPLACED
+    old = stewards.run(lambda session, _: operations.get(session, waiting.operation_id))
+    assert (old.status, old.checker, old.note) == ("REJECTED", None, why)
+    assert (only(engine).state, only(engine).operation_id) == ("WAITING", anew.id)
+    assert told(engine, waiting.id)[-1] == ("REPLACED", "other", why)
+    stewards.approve(anew)
+    assert only(engine).outcome == "RENAME" and actions(engine, waiting.id)[-1] == "APPROVED"
+
+
+@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_a_review_waits_no_longer_for_what_cannot_be_approved_any_more(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, decision: D
+) -> None:
+    waiting = decide(stewards, only(engine).id, D.RENAME)
+    deliver(engine, digests, record("loan", "c1", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099"), day=3))
+    with pytest.raises(OperationStale):
+        approve(stewards, waiting.operation_id)
+    row = only(engine)
+    with pytest.raises(ReviewChanged):
+        decide(stewards, row.id, decision, person="other", expected=row.version - 1)
+    decided = decide(stewards, row.id, decision, person="other", expected=row.version)
+    assert decided.state == {D.SAME: "WAITING", D.NOT_SAME: "CLOSED"}.get(decision, STATE_OF.get(decision))
+    assert (decided.operation_id is None) == (decision is not D.SAME)
+    assert actions(engine, row.id) == ["RENAME", "REBUILT", "OUTDATED", decision.value]
+    old = stewards.run(lambda session, _: operations.get(session, waiting.operation_id))
+    assert (old.status, old.checker, old.note) == ("REJECTED", None, operations.STALE)
+    if decision is D.SAME:
+        approve(stewards, decided.operation_id)
+        assert len(parties(engine)) == 1
+
+
+@pytest.mark.parametrize("decision", [D.NEED_INFO, D.ESCALATE])
+def test_a_review_comes_back_as_it_was(engine: Engine, stewards: Stewards, decision: D) -> None:
+    state = decide(stewards, only(engine).id, decision).state
+    for end, person in ((approvals.reject, "checker"), (approvals.withdraw, "maker")):
+        waiting = decide(stewards, only(engine).id, D.SAME)
+        stewards.run(end, waiting.operation_id, person=person)
+        assert (only(engine).state, only(engine).operation_id) == (state, None)
+
+
+def test_who_waited_for_new_data_need_wait_no_longer_when_a_merge_is_turned_down(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
-    """The customers have changed, so that the one that was asked for in the review can't be approved any more."""
-    row = only(engine)
-    decide(stewards, row.id, D.SAME)
-    deliver(engine, digests, *doubtful(1, phone="13700000001", day=2)[:1], record("loan", "a1", doubtful(1)[0].name))
-    stewards.merge("loan:a1", "core:a1")
-    stewards.run(merges.ask_merge, [row.customer_lo, row.customer_hi], reason="x")
-    row = only(engine, f"id = {row.id}")
-    assert (row.state, row.operation_id, actions(engine, row.id)[-1]) == ("OPEN", None, "REJECTED")
+    decide(stewards, only(engine).id, D.NEED_INFO)
+    waiting = decide(stewards, only(engine).id, D.SAME)
+    deliver(engine, digests, *doubtful(1, phone="13700000001", day=2))
+    stewards.run(approvals.reject, waiting.operation_id, person="checker")
+    assert only(engine).state == "OPEN"
 
 
 def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDigests) -> None:

@@ -37,7 +37,7 @@ def approve(session: Session, context: Context, operation_id: int, *, note: str 
     context = log_change(
         session, context, f"{operation.kind}_CUSTOMERS", reason=operation.reason, evidence=operation.evidence
     )
-    context = replace(context, operation=(operation.kind.value, operation.id))
+    context = replace(context, operation=(operation.kind.value, operation.id), remark=note)
     regrouped = _CARRY_OUT[operation.kind](session, context, operation)
     return operations.decide(session, context, operation, Status.DONE, note, regrouped.outcome)
 

@@ -58,6 +58,7 @@ class Context:
     Attributes:
         call: missing where no call stands behind (files, jobs).
         operation: the merge, split or undo that is carried out, by kind and number.
+        remark: what whoever approved it has remarked.
         cause: what changes under this context is put down to.
         causes: the same by source record, where several calls are carried out together.
     """
@@ -68,6 +69,7 @@ class Context:
     call: Call | None = None
     cause: Cause | None = None
     operation: tuple[str, int] | None = None
+    remark: str = ""
     causes: Mapping[int, Cause] = field(default_factory=dict)
 
     @property

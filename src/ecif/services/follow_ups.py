@@ -18,6 +18,7 @@ from ecif.domain.review_policy import ReviewKind, ReviewState
 from ecif.models import MergeReview
 from ecif.services.assignment import Assignment
 from ecif.services.context import Context
+from ecif.services.holdings import HOLDINGS
 from ecif.services.reviews import close_outdated, note
 from ecif.services.rows import insert_rows, query, update_rows
 
@@ -32,6 +33,13 @@ _LEAD_TO = (
     "SELECT o.id, coalesce(p.merged_into, p.customer_no) AS live FROM operation o JOIN party p USING (customer_no)"
     " WHERE o.id = ANY(%(ids)b::bigint[]) AND o.status <> 'REVERSED'"
 )
+
+_TOGETHER = (
+    "SELECT q.id, o.record_id, o.customer_no FROM unnest(%(ids)b::bigint[], %(nos)b::text[]) q(id, no)"
+    " JOIN operation_record o ON o.operation_id = q.id"
+    " JOIN link l ON l.record_id = o.record_id AND l.customer_no = q.no AND l.ended_at IS NULL"
+)
+"""The records that a merge made one customer's and that still are, each with the number under which it was before."""
 
 Item = Mapping[str, Any]
 """One thing to do: the rule, its data, and the merge (``operation``) that left it."""
@@ -52,26 +60,59 @@ def follow(session: Session, context: Context, assignment: Assignment) -> None:
     """Brings what is to be done to the numbers where it is to be done now, after numbers have retired or live again."""
     led = assignment.merged | assignment.resurrected
     if led:
-        refresh(session, context, {*led, *led.values()})
+        refresh(session, context, {*led, *led.values()}, parted=bool(assignment.resurrected))
 
 
-def refresh(session: Session, context: Context, nos: Collection[str], new: Sequence[Item] = ()) -> None:
-    """Opens, rebuilds and closes the reviews of these customers, so that each says what is to be done under its number."""
+def refresh(
+    session: Session, context: Context, nos: Collection[str], new: Sequence[Item] = (), *, parted: bool = False
+) -> None:
+    """Opens, rebuilds, moves and closes the reviews of these customers, so that each says what is to be done under its number.
+
+    Args:
+        parted: whether some have left a customer, so that what is to be done is to be reckoned anew.
+    """
     current = {row.customer_lo: row for row in query(session, _OPEN, nos=list(nos))}
-    told = [item for row in current.values() for item in orjson.loads(row.evidence)["follow_ups"]]
+    told = [item for row in current.values() for item in _items(row)]
     wanted = _by_customer(session, [*told, *new])
-    close_outdated(session, context, [row for no, row in current.items() if no not in wanted])
-    changed = [(row, wanted[no]) for no, row in current.items() if no in wanted and row.evidence != wanted[no]]
-    rows = [(row.id, evidence, row.version + 1, _state(row)) for row, evidence in changed]
-    update_rows(session, MergeReview, "id", ("evidence", "version", "state"), rows)
-    note(session, context, "REBUILT", [(row.id, row.state) for row, _ in changed])
+    if parted and wanted:
+        wanted = _reckoned(session, wanted)
+    placed = _placed(current, wanted)
+    kept = {row.id for row in placed.values()}
+    close_outdated(session, context, [row for row in current.values() if row.id not in kept])
+    documents = {no: _document(items) for no, items in wanted.items()}
+    _rebuild(session, context, {no: (row, documents[no]) for no, row in placed.items()})
     opened = [
         (no, no, ReviewKind.FOLLOW_UP.value, LEVEL, evidence, context.now)
-        for no, evidence in wanted.items()
-        if no not in current
+        for no, evidence in documents.items()
+        if no not in placed
     ]
     columns = ("customer_lo", "customer_hi", "kind", "level", "evidence", "opened_at")
     insert_rows(session, MergeReview, columns, opened)
+
+
+def _placed(current: Mapping[str, Any], wanted: Mapping[str, Sequence[Item]]) -> dict[str, Any]:
+    """The review of each customer, if there is one: his own, or one that goes where what it names went."""
+    placed = {no: row for no, row in current.items() if no in wanted}
+    for row in (row for no, row in current.items() if no not in wanted):
+        named = {item["operation"] for item in _items(row)}
+        led = (no for no, items in wanted.items() if no not in placed and any(i["operation"] in named for i in items))
+        placed.update((no, row) for no in list(led)[:1])
+    return placed
+
+
+def _rebuild(session: Session, context: Context, placed: Mapping[str, tuple[Any, str]]) -> None:
+    """Writes where a review is and what it says. It stays as old as it is, and whoever holds it holds it."""
+    changed = {no: row for no, (row, evidence) in placed.items() if row.evidence != evidence}
+    moved = {no: row for no, (row, _) in placed.items() if row.customer_lo != no}
+    rows = [
+        (row.id, no, no, placed[no][1], row.version + 1, _state(row) if no in changed else row.state)
+        for no, row in (changed | moved).items()
+    ]
+    columns = ("customer_lo", "customer_hi", "evidence", "version", "state")
+    update_rows(session, MergeReview, "id", columns, rows)
+    note(session, context, "REBUILT", [(row.id, row.state) for row in changed.values()])
+    for no, row in moved.items():
+        note(session, context, "FOLLOWED", [(row.id, row.state)], f"{row.customer_lo} → {no}")
 
 
 def _state(row: Any) -> str:
@@ -79,8 +120,17 @@ def _state(row: Any) -> str:
     return ReviewState.OPEN.value if row.state == ReviewState.NEED_INFO else str(row.state)
 
 
-def _by_customer(session: Session, items: Sequence[Item]) -> dict[str, str]:
-    """The evidence of each customer's review: what is left of merges that stand, under the number they lead to."""
+def _items(row: Any) -> list[Item]:
+    items: list[Item] = orjson.loads(row.evidence)["follow_ups"]
+    return items
+
+
+def _document(items: Sequence[Item]) -> str:
+    return orjson.dumps({"pairs": [], "more": 0, "follow_ups": items}).decode()
+
+
+def _by_customer(session: Session, items: Sequence[Item]) -> dict[str, list[Item]]:
+    """What is to be done of merges that stand, under the number they lead to."""
     if not items:
         return {}
     merges = sorted({item["operation"] for item in items})
@@ -89,6 +139,19 @@ def _by_customer(session: Session, items: Sequence[Item]) -> dict[str, str]:
     for item in sorted(items, key=lambda item: item["operation"]):
         if item["operation"] in at:
             found[at[item["operation"]]].append(item)
-    return {
-        no: orjson.dumps({"pairs": [], "more": 0, "follow_ups": those}).decode() for no, those in sorted(found.items())
+    return dict(sorted(found.items()))
+
+
+def _reckoned(session: Session, wanted: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+    """What is left to be done of it, by what those hold now who are still one by each merge."""
+    at = {item["operation"]: no for no, items in wanted.items() for item in items}
+    homes: dict[int, dict[int, str]] = defaultdict(dict)
+    for row in query(session, _TOGETHER, ids=list(at), nos=list(at.values())):
+        homes[row.id][row.record_id] = row.customer_no
+    holding = ((merge, f) for merge, home in homes.items() for held in HOLDINGS for f in held.findings(session, home))
+    found = {(merge, finding.rule): finding.data for merge, finding in holding}
+    left: dict[str, list[Item]] = {
+        no: [{**i, "data": found[key]} for i in items if (key := (i["operation"], i["rule"])) in found]
+        for no, items in wanted.items()
     }
+    return {no: items for no, items in left.items() if items}

@@ -47,14 +47,14 @@ _RELATIONS = (
     f" WHERE place <= {SHOWN_MAX} ORDER BY customer_no, place"
 )
 _COUNTS = (  # of each customer, and of all together (without a number): what several records name is one account
-    "SELECT l.customer_no, a.legal_entity, count(DISTINCT n.one) AS open,"
+    "SELECT s.customer_no, a.legal_entity, count(DISTINCT n.one) AS open,"
     f" count(DISTINCT n.one) FILTER (WHERE a.account_class = '{AccountClass.I}') AS class_i,"
     f" count(DISTINCT n.one) FILTER (WHERE a.account_class = '{AccountClass.II}') AS class_ii,"
     f" count(DISTINCT n.one) FILTER (WHERE a.kind = '{DEBIT_CARD}') AS debit_cards"
-    " FROM link l JOIN account a ON a.owner_id = l.record_id"
+    " FROM unnest(%(records)b::bigint[], %(nos)b::text[]) s(record_id, customer_no)"
+    " JOIN account a ON a.owner_id = s.record_id AND a.status <> 'CLOSED'"
     " CROSS JOIN LATERAL (SELECT coalesce(a.digest::text, a.record_id || ':' || a.position) AS one) n"
-    " WHERE l.customer_no = ANY(%(nos)b::text[]) AND l.ended_at IS NULL AND a.status <> 'CLOSED'"
-    " GROUP BY GROUPING SETS ((l.customer_no, a.legal_entity), (a.legal_entity)) ORDER BY 1, 2"
+    " GROUP BY GROUPING SETS ((s.customer_no, a.legal_entity), (a.legal_entity)) ORDER BY 1, 2"
 )
 _COUNTED = {"CLASS_II_MAX": "class_ii", "DEBIT_CARDS_MAX": "debit_cards"}
 """What the rules of the most count."""
@@ -93,8 +93,12 @@ class Holding(Protocol):
     def held(self, session: Session, nos: Collection[str]) -> dict[str, Held]:
         """What these customers hold."""
 
-    def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
-        """What blocks a merge of these customers, or warns of it."""
+    def findings(self, session: Session, home: Mapping[int, str]) -> list[Finding]:
+        """What blocks a merge of these customers, or warns of it.
+
+        Args:
+            home: their records, and under which number each is, or was when they were merged.
+        """
 
     def move(self, session: Session, context: Context, moved: Mapping[RecordName, tuple[str, str]]) -> None:
         """Carries over what does not hang on a source record, after records went from one number to another."""
@@ -112,12 +116,12 @@ class Accounts:
         """What these customers hold."""
         return _held(query(session, _ACCOUNTS, nos=list(nos)), ("number", "kind", "account_class", "status"))
 
-    def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
+    def findings(self, session: Session, home: Mapping[int, str]) -> list[Finding]:
         """Both hold open accounts; at one bank both hold one of Class I, or together they hold more than a customer may.
 
         What they hold in common is not both's: they have to hold more together than any of them alone.
         """
-        rows = query(session, _COUNTS, nos=list(nos))
+        rows = query(session, _COUNTS, records=list(home), nos=list(home.values()))
         each, together = [row for row in rows if row.customer_no], [row for row in rows if not row.customer_no]
         counts: Counter[str] = Counter()
         for row in each:
@@ -169,7 +173,7 @@ class Relations:
         """What these customers hold."""
         return _held(query(session, _RELATIONS, nos=list(nos)), ("type", "name"))
 
-    def findings(self, session: Session, nos: Sequence[str]) -> list[Finding]:
+    def findings(self, session: Session, home: Mapping[int, str]) -> list[Finding]:
         """None of them blocks."""
         return []
 

@@ -36,10 +36,10 @@ _OPEN_ACCOUNTS = (
 
 def findings(session: Session, members: Members) -> list[Finding]:
     """The rules that hold for a merge of these customers, blocks first."""
-    nos = list(members.by_no)
+    nos, home = list(members.by_no), members.home
     found = [*blocks(members)]
     for holding in HOLDINGS:
-        found += holding.findings(session, nos)
+        found += holding.findings(session, home)
     reviews = query(session, _REVIEWS, nos=nos)[0].n
     return found + ([Finding("OPEN_REVIEWS", {"reviews": reviews})] if reviews else [])
 

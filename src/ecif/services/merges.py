@@ -87,7 +87,7 @@ def ask_merge(
     if known and known.status is Status.DONE and _stands(session, nos):
         return known
     terms = (evidence, tuple(sorted(set(override))))
-    if known and (known.evidence, known.override) == terms and _waits(session, known):
+    if known and (known.evidence, known.override) == terms and waits(session, known):
         return known
     live, chosen = _members(session, nos, survivor)
     members = lock(session, live)
@@ -145,15 +145,15 @@ def _members(session: Session, nos: Sequence[str], survivor: str) -> tuple[list[
     return live, led[survivor] if survivor else ""
 
 
-def _stands(session: Session, nos: Sequence[str]) -> bool:
-    """Whether these numbers are one still."""
-    return len(set(live_numbers(session, nos).values())) == 1
-
-
-def _waits(session: Session, operation: Operation) -> bool:
-    """Whether an operation can still be approved."""
+def waits(session: Session, operation: Operation) -> bool:
+    """Whether an operation waits, of customers who are as they were when it was asked for; they are locked then."""
     if operation.status is not Status.PENDING:
         return False
     with suppress(OperationStale):
         return bool(unchanged(session, operation.seen))
     return False
+
+
+def _stands(session: Session, nos: Sequence[str]) -> bool:
+    """Whether these numbers are one still."""
+    return len(set(live_numbers(session, nos).values())) == 1

@@ -17,7 +17,7 @@ from ecif.models import OperationCustomer, OperationRecord
 from ecif.services import four_eyes
 from ecif.services.context import Call, Context
 from ecif.services.customers import NUMBERS, resolve
-from ecif.services.reviews import reopen
+from ecif.services.reviews import wait_for
 from ecif.services.rows import insert_rows, query, send
 
 _ONE = "SELECT * FROM operation WHERE id = %(id)b"
@@ -35,7 +35,9 @@ _OUTDATE = (
     " WHERE id = %(id)b AND status = 'PENDING'"
 )
 OUTDATED = "客户已变化, 已重新申请 the customers have changed, and it was asked for anew"
-"""The note on an operation that is turned down because it can't be approved any more; nobody decided it."""
+REPLACED = "已以其他证明或例外重新申请 it was asked for anew with other evidence or overrides"
+STALE = "客户已变化, 不能再复核 the customers have changed, so that it can't be approved any more"
+"""Notes on operations that are turned down though nobody decided them: for one that takes their place, or for another decision."""
 _REVERSED = (
     "UPDATE operation o SET status = 'REVERSED', reversed_at = %(now)b WHERE status = 'DONE'"
     " AND (kind = 'MERGE' OR (kind = 'JUDGEMENT' AND outcome::jsonb -> 'retired' <> '[]')) AND id IN"
@@ -166,7 +168,7 @@ def ask(
     """Stores an operation that another person has to approve; asking for the same again gives the one that waits.
 
     If that can't be approved any more, because the customers have changed, or shows other evidence or overrides other rules,
-    it is turned down and the new one waits instead.
+    it is turned down and the new one waits instead, as does the review in which the merge was asked for.
 
     Args:
         seen: what the customers hold, by number.
@@ -183,15 +185,28 @@ def ask(
         _concerns(session, rows[0].id, {customer_no, *seen, *others})
         return get(session, rows[0].id)
     waiting = same(session, kind, request, Status.PENDING)
+    if waiting and waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
+        return waiting
+    why = REPLACED if waiting and waiting.seen == seen else OUTDATED
     if waiting:  # unless it was taken back just now
-        if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
-            return waiting
-        send(session, _OUTDATE, id=waiting.id, note=OUTDATED, now=context.now)
-        reopen(session, context, waiting.id, OUTDATED)
-    return ask(
+        outdate(session, context, waiting.id, why)
+    anew = ask(
         session, context, kind, customer_no, request, seen,
         reason=reason, evidence=evidence, override=override, reverses=reverses, others=others,
     )  # fmt: skip
+    if waiting:
+        wait_for(session, context, waiting.id, anew.id, why)
+    return anew
+
+
+def outdate(session: Session, context: Context, operation_id: int, why: str) -> None:
+    """Turns an operation down, if it waits still, that nobody decides any more."""
+    send(session, _OUTDATE, id=operation_id, note=why, now=context.now)
+
+
+def hold(session: Session, operation_id: int) -> Operation:
+    """An operation, held until the end of the transaction, so that nobody else decides it."""
+    return _operation(query(session, _TAKE, id=operation_id)[0])
 
 
 def _concerns(session: Session, operation_id: int, nos: Collection[str]) -> None:

@@ -23,13 +23,13 @@ from ecif.domain.review_policy import (
     ReviewState,
     holder,
 )
-from ecif.services import merges
+from ecif.services import merges, operations
 from ecif.services.changes import log_change
 from ecif.services.context import Context
 from ecif.services.judgements import pair
 from ecif.services.regrouping import Members, NumberRetired, Said, apply, lock, news
 from ecif.services.review_queue import ReviewNotFound, find
-from ecif.services.reviews import note
+from ecif.services.reviews import note, reopen
 from ecif.services.rows import query, send
 
 _TAKE = "SELECT * FROM merge_review WHERE id = ANY(%(ids)b::bigint[]) ORDER BY id FOR UPDATE"
@@ -153,7 +153,8 @@ def decide(
     evidence: str = "",
     override: Collection[str] = (),
 ) -> Any:
-    """Decides a review; returns it as it is then. A merge waits for another person (``operation_id``).
+    """Decides a review; returns it as it is then. A merge waits for another person (``operation_id``); one that can't be
+    approved any more is turned down first.
 
     Args:
         expected: the version of the review that was seen.
@@ -165,7 +166,7 @@ def decide(
         MergeBlocked, SurvivorNotMember: the customers can't be merged so.
         DecisionMoves: the record fits its customer only together with others.
     """
-    row = usable(context, find(session, review_id), expected, deciding=True)
+    row, expected = _at_hand(session, context, review_id, expected)
     kind = ReviewKind(row.kind)
     if decision not in DECISIONS[kind]:
         raise DecisionUnfit(DECISIONS[kind])
@@ -192,6 +193,25 @@ def decide(
         judge_apart(session, context, members, [row], reason)
     note(session, context, decision.value, [(row.id, row.state)], reason, evidence=evidence)
     return find(session, review_id)
+
+
+def _at_hand(session: Session, context: Context, review_id: int, expected: int | None) -> tuple[Any, int | None]:
+    """The review, and which version it has to be, unless it is locked already: if it waited for a merge that can't be approved
+    any more, since the customers have changed, that is turned down.
+
+    Raises:
+        ReviewNotFound, ReviewClosed, ReviewClaimed, ReviewWaits, ReviewChanged: it can't be decided.
+    """
+    try:
+        return usable(context, find(session, review_id), expected, deciding=True), expected
+    except ReviewWaits as waits:
+        operation = operations.hold(session, waits.operation)
+        if merges.waits(session, operation):
+            raise
+    take(session, context, review_id, expected)
+    operations.outdate(session, context, operation.id, operations.STALE)
+    reopen(session, context, operation.id, operations.STALE, "OUTDATED")
+    return find(session, review_id), None
 
 
 def usable(context: Context, row: Any, expected: int | None = None, *, deciding: bool = False) -> Any:

@@ -64,10 +64,18 @@ _CLOSE = (
     " WHERE id = ANY(%(ids)b::bigint[])"
 )
 _REOPEN = (
-    "UPDATE merge_review SET state = 'OPEN', outcome = NULL, operation_id = NULL, version = version + 1"
+    "UPDATE merge_review m SET outcome = NULL, operation_id = NULL, version = version + 1, state ="
+    " (SELECT CASE WHEN e.state_before = 'NEED_INFO' AND EXISTS (SELECT FROM review_entry n WHERE n.review_id = m.id"
+    " AND n.id > e.id AND n.action = 'REBUILT') THEN 'OPEN' ELSE e.state_before END FROM review_entry e"
+    " WHERE e.review_id = m.id AND e.action = m.outcome ORDER BY e.id DESC LIMIT 1)"
     " WHERE operation_id = %(operation)b AND closed_at IS NULL RETURNING id"
 )
+"""In the state in which the merge was asked for; what it waited for then may have come meanwhile."""
 NOBODY: Mapping[int, datetime] = {}
+_WAIT_FOR = (
+    "UPDATE merge_review SET operation_id = %(anew)b, version = version + 1 WHERE operation_id = %(operation)b"
+    " AND closed_at IS NULL RETURNING id"
+)
 _ENTRY = ("review_id", "action", "state_before", "person", "text", "evidence", "claimed_at", "bulk_id", "made_at")
 
 
@@ -177,7 +185,7 @@ def close_outdated(session: Session, context: Context, rows: Sequence[Any]) -> N
     operation = context.operation and context.operation[1]
     send(session, _CLOSE, ids=[row.id for row in rows], now=context.now, operation=operation)
     ours = [row for row in rows if operation and row.operation_id == operation]
-    note(session, context, "APPROVED", [(row.id, row.state) for row in ours])
+    note(session, context, "APPROVED", [(row.id, row.state) for row in ours], context.remark)
     note(session, context, "OUTDATED", [(row.id, row.state) for row in rows if row not in ours])
 
 
@@ -214,9 +222,15 @@ def _seen(evidence: str) -> Any:
 
 
 def reopen(session: Session, context: Context, operation_id: int, text: str, action: str = "REJECTED") -> None:
-    """Gives a review back to the queue, whose merge was turned down or taken back."""
+    """Gives a review back to the queue as it was, whose merge was turned down or taken back."""
     rows = query(session, _REOPEN, operation=operation_id)
     note(session, context, action, [(row.id, ReviewState.WAITING) for row in rows], text)
+
+
+def wait_for(session: Session, context: Context, operation_id: int, anew: int, text: str) -> None:
+    """Lets a review whose merge was asked for anew wait for that."""
+    rows = query(session, _WAIT_FOR, operation=operation_id, anew=anew)
+    note(session, context, "REPLACED", [(row.id, ReviewState.WAITING) for row in rows], text)
 
 
 def note(
