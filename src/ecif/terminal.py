@@ -196,7 +196,9 @@ def print_review(review: Review, entries: Iterable[Any], now: datetime) -> None:
     out.print_json(data=whole_view(review, now, ()), ensure_ascii=False, default=str)
     table = Table("时间", "操作", "人", "备注 text", title="审核记录 History")
     for entry in entries:
-        table.add_row(f"{entry.made_at:%Y-%m-%d %H:%M}", entry.action, entry.person, entry.text)
+        table.add_row(
+            f"{entry.made_at:%Y-%m-%d %H:%M}", entry.action, entry.person, f"{entry.text} {entry.evidence}".strip()
+        )
     out.print(table)
 
 

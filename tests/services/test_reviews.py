@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from people import citizen, deliver, parties, record, scalar
+from promises import STANDING, broken
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from stewards import Stewards
 
-from ecif.db import transaction
+from ecif.db import run_transaction, transaction
 from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, linking, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, judging, linking, merges, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
@@ -63,6 +66,12 @@ def actions(engine: Engine, review: int) -> list[str]:
         return [entry.action for entry in review_queue.history(session, review)]
 
 
+def said(engine: Engine) -> list[tuple[str, str, str]]:
+    """What stands, by the names of both records."""
+    with engine.connect() as connection:
+        return sorted((lo, hi, verdict) for lo, hi, verdict, *_ in connection.execute(text(STANDING)))
+
+
 def decide(stewards: Stewards, review: int, decision: D, person: str = "maker", **more: Any) -> Any:
     return stewards.run(review_decisions.decide, review, decision, reason="核实", person=person, **more)
 
@@ -101,6 +110,19 @@ def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewa
     decide(stewards, review, D.NOT_SAME)
 
 
+def test_a_merge_that_is_asked_for_anew_elsewhere_gives_the_review_back(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The customers have changed, so that the one that was asked for in the review can't be approved any more."""
+    row = only(engine)
+    decide(stewards, row.id, D.SAME)
+    deliver(engine, digests, *doubtful(1, phone="13700000001", day=2)[:1], record("loan", "a1", doubtful(1)[0].name))
+    stewards.merge("loan:a1", "core:a1")
+    stewards.run(merges.ask_merge, [row.customer_lo, row.customer_hi], reason="x")
+    row = only(engine, f"id = {row.id}")
+    assert (row.state, row.operation_id, actions(engine, row.id)[-1]) == ("OPEN", None, "REJECTED")
+
+
 def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDigests) -> None:
     stewards = Stewards(engine, digests)
     deliver(engine, digests, *doubtful(1, status=RecordStatus.CLOSED))
@@ -126,6 +148,24 @@ def test_not_the_same_holds_at_once_and_never_comes_back(
     with pytest.raises(ReviewClosed) as closed:
         decide(stewards, review, D.SAME)
     assert closed.value.outcome == "NOT_SAME"
+
+
+def test_what_one_act_told_apart_is_taken_back_as_one(engine: Engine, digests: KeyDigests) -> None:
+    """Of two customers whose records make many pairs; what was said of them otherwise, and of others, stays."""
+    stewards, number = Stewards(engine, digests), citizen(1)
+    deliver(engine, digests, *(record(s, f"{n}", "张三丰", id=number) for s in ("core", "loan") for n in range(2)))
+    deliver(engine, digests, *(record("card", f"{n}", "赵六六", id=number) for n in range(3)))
+    stewards.judge("core:1", "card:2", Verdict.NOT_SAME)
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    asked = scalar(engine, "SELECT count(*) FROM judgement")
+    assert asked > 6 and reviews(engine) == []
+    stewards.judge("core:0", "card:0", Verdict.WITHDRAWN)
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.run(merges.ask_merge, stewards.nos(["core:0", "card:0"]), reason="x")
+    assert [found.data["pairs"] for found in blocked.value.findings] == [[["core:1", "card:2"]]]
+    stewards.judge("core:1", "card:2", Verdict.WITHDRAWN)
+    assert len(reviews(engine)) == 1, "it is a question again"
+    stewards.merge("core:0", "card:0")
 
 
 def test_a_customers_later_records_open_no_new_question_about_those_judged_apart(
@@ -161,6 +201,17 @@ def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
     assert len(parties(engine)) == 2
 
 
+@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_where_the_proof_is_kept_is_in_the_history(engine: Engine, stewards: Stewards, decision: D) -> None:
+    review = only(engine).id
+    decide(stewards, review, decision, evidence="公安证明77")
+    with transaction(engine) as session:
+        (entry,) = review_queue.history(session, review)
+    assert (entry.action, entry.text, entry.evidence) == (decision.value, "核实", "公安证明77")
+    logged = scalar(engine, "SELECT count(*) FROM change_log WHERE evidence = '公安证明77'")
+    assert logged == (decision is D.NOT_SAME), "what changes something is logged with its proof"
+
+
 # Stewards
 
 
@@ -184,6 +235,7 @@ def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> N
     stewards.run(review_decisions.claim, review)
     with engine.begin() as connection:
         connection.execute(text("UPDATE merge_review SET claimed_at = claimed_at - interval '9 hours'"))
+    assert page(engine, Sort.OLDEST, Place(stewards.context().now), 9, claimed_by="maker").reviews == []
     assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
 
 
@@ -316,6 +368,19 @@ def test_a_rebuild_leaves_reviews_as_they_are(engine: Engine, digests: KeyDigest
     assert reviews(engine, "true") == before
 
 
+def test_what_was_decided_is_found_under_every_number_that_the_customers_had(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    review = only(engine)
+    deliver(engine, digests, record("loan", "x", "郑又新"))
+    stewards.merge("loan:x", "card:b1", survivor="loan:x")
+    for no in (review.customer_lo, review.customer_hi, stewards.no("loan:x")):
+        wanted = Filter(state="CLOSED", customer=no)
+        page = stewards.run(lambda s, c, w=wanted: review_queue.listing(s, w, Sort.NEWEST, Place(c.now)))
+        assert [row.id for row in page.reviews] == [review.id]
+
+
 def test_what_is_settled_elsewhere_is_outdated(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
     review = only(engine).id
     stewards.judge("core:a1", "card:b1", Verdict.NOT_SAME)
@@ -367,6 +432,7 @@ def walk(engine: Engine, sort: Sort, as_of: Any, limit: int, between: Any = None
     while place:
         found = page(engine, sort, Place.of(str(place)), limit, **wanted)
         seen += [row.id for row in found.reviews]
+        assert len(seen) == len(set(seen)), "a page goes on after the one before"
         place = found.next
         if between:
             between()
@@ -410,18 +476,44 @@ def test_a_page_goes_on_where_it_was_while_the_queue_changes(engine: Engine, que
     numbers = iter(range(100, 200))
 
     def arrive() -> None:
-        deliver(engine, queue.digests, *doubtful(next(numbers)))
+        deliver(engine, queue.digests, *doubtful(next(numbers)), now=queue.context().now)
         left = [row.id for row in reviews(engine) if row.id in before]
         decide(queue, left[0], D.NOT_SAME)
 
     seen = walk(engine, sort, queue.context().now, 5, arrive)
     closed = {row.id for row in reviews(engine, "closed_at IS NOT NULL")}
-    assert len(seen) == len(set(seen)) and before - closed <= set(seen)
+    assert before - closed <= set(seen)
+    assert sort is not Sort.PRIORITY or before >= set(seen), "who came later had no age then"
+
+
+def test_who_comes_right_after_a_page_is_on_the_next(engine: Engine, digests: KeyDigests) -> None:
+    """Of another class, to the microsecond."""
+    deliver(engine, digests, *doubtful(1), *doubtful(2))
+    low, high = (row.id for row in reviews(engine))
+    now = Stewards(engine, digests).context().now
+    with engine.begin() as connection:
+        for review, risk, age in ((low, 2, 500), (high, 1, 1001)):
+            opened = {"at": now - timedelta(microseconds=age), "id": review, "risk": risk}
+            connection.execute(text("UPDATE merge_review SET opened_at = :at, risk = :risk WHERE id = :id"), opened)
+    assert walk(engine, Sort.PRIORITY, now, 1) == [high, low]
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_closed_reviews_are_listed_by_the_time_they_were_closed(engine: Engine, queue: Stewards, sort: Sort) -> None:
+    """The last first, unless the oldest are asked for; many were closed at one time."""
+    for risk in (3, 2):
+        bulk(queue, D.NOT_SAME, preview(queue, D.NOT_SAME, risk=risk).seen, risk=risk)
+    way = "ASC" if sort is Sort.OLDEST else "DESC"
+    closed = sorted(reviews(engine, "state = 'CLOSED'"), key=lambda row: (row.closed_at, row.id), reverse=way == "DESC")
+    for limit in (1, 3, 100):
+        assert walk(engine, sort, queue.context().now, limit, state="CLOSED") == [row.id for row in closed]
+    assert walk(engine, sort, queue.context().now, 3, state="CLOSED", risk=2) == [r.id for r in closed if r.risk == 2]
 
 
 def test_the_queue_is_filtered(engine: Engine, queue: Stewards) -> None:
     now, rows = queue.context().now, reviews(engine)
     queue.run(review_decisions.claim, rows[0].id)
+    queue.run(review_decisions.claim, rows[4].id, person="other")
     decide(queue, rows[1].id, D.ESCALATE)
     decide(queue, rows[2].id, D.NOT_SAME)
 
@@ -492,3 +584,110 @@ def test_what_was_decided_otherwise_since_is_not_undone(engine: Engine, queue: S
     undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
     assert [n for n, result in undone.results.items() if result is Result.CHANGED] == [other]
     assert only(engine, f"id = {other}").state == "ESCALATED"
+
+
+def test_an_undo_leaves_what_others_had_said_before(engine: Engine, digests: KeyDigests) -> None:
+    """core:1 and card:2 were told apart; the review is about core:1 and card:1, to whom card:2 belongs."""
+    stewards, number = Stewards(engine, digests), citizen(1)
+    deliver(engine, digests, record("core", "1", "张三丰", id=number, phone="13911112221"))
+    deliver(engine, digests, record("card", "1", "", id=number, phone="13911112222"))
+    deliver(engine, digests, record("card", "2", "张三丰", id=number, phone="13911112222"))
+    stewards.judge("core:1", "card:2", Verdict.NOT_SAME)
+    before, standing = parties(engine), said(engine)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    assert len(said(engine)) > len(standing)
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert set(undone.results.values()) == {Result.REOPENED}
+    assert (said(engine), parties(engine)) == (standing, before)
+
+
+def test_an_undo_leaves_undecided_what_was_undecided_before(engine: Engine, digests: KeyDigests) -> None:
+    """loan:2 fits two who were told apart; that it is not the one's had made nobody take it for the other's."""
+    stewards, who = Stewards(engine, digests), {"name": "张三丰", "id": citizen(1)}
+    deliver(engine, digests, *(record("core", str(n), **who) for n in (0, 6)))
+    stewards.split("core:0", "core:0")
+    deliver(engine, digests, record("loan", "2", **who))
+    ends = {*stewards.nos(("core:0", "loan:2"))}
+    (first,) = (row.id for row in reviews(engine) if {row.customer_lo, row.customer_hi} == ends)
+    decide(stewards, first, D.NOT_SAME)
+    before, standing = parties(engine), said(engine)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert set(undone.results.values()) == {Result.REOPENED}
+    assert (said(engine), parties(engine)) == (standing, before)
+
+
+SINCE = {
+    "judged by himself": [("judge", Verdict.NOT_SAME)],
+    "somebody else": [("turn", citizen(7))],
+    "asked anew": [("judge", Verdict.WITHDRAWN)],
+    "asked anew, then somebody else": [("judge", Verdict.WITHDRAWN), ("turn", citizen(7))],
+}
+
+
+@pytest.mark.parametrize("since", SINCE.values(), ids=SINCE)
+def test_an_undo_opens_no_review_without_a_doubt(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, since: list[tuple[str, Any]]
+) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    for what, told in since:
+        if what == "judge":
+            stewards.judge("core:a1", "card:b1", told)
+        else:
+            deliver(engine, digests, record("card", "b1", "孙某某", id=told, day=5))
+    asked = [row.id for row in reviews(engine)]
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert set(undone.results.values()) == {Result.CHANGED}
+    assert ([row.id for row in reviews(engine)], broken(engine)) == (asked, [])
+
+
+def test_the_last_word_stays_though_an_undo_began_before_it(engine: Engine, stewards: Stewards) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    context = stewards.context("judge")
+    with ThreadPoolExecutor(1) as pool:
+
+        def judge_meanwhile(session: Session) -> Future[Any]:
+            names = ("core", "a1"), ("card", "b1")
+            judging.judge(session, context, *names, Verdict.NOT_SAME, reason="亲自核实")
+            undo = pool.submit(stewards.run, review_bulk.undo_bulk, done.id, reason="有误", person="other")
+            wait([undo], timeout=1)
+            return undo
+
+        undone = run_transaction(engine, judge_meanwhile).result()
+    assert set(undone.results.values()) == {Result.CHANGED}
+    assert [verdict for *_, verdict in said(engine)] == ["NOT_SAME"] and not reviews(engine)
+
+
+def test_an_undo_leaves_what_another_has_claimed_since(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.ESCALATE, risk=2)
+    done = bulk(queue, D.ESCALATE, shown.seen, risk=2)
+    taken, mine, *_ = shown.results
+    queue.run(review_decisions.claim, taken, person="chief")
+    queue.run(review_decisions.claim, mine, person="other")
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert [n for n, result in undone.results.items() if result is not Result.REOPENED] == [taken]
+    assert undone.results[taken] is Result.CLAIMED
+    assert [(row.id, row.claimed_by) for row in reviews(engine, "state = 'ESCALATED'")] == [(taken, "chief")]
+    assert only(engine, f"id = {mine}").claimed_by == "other"
+
+
+@pytest.mark.parametrize("decision", [D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
+def test_an_undo_gives_back_who_held_it(engine: Engine, stewards: Stewards, decision: D) -> None:
+    stewards.run(review_decisions.claim, only(engine).id)
+    before = only(engine)
+    done = bulk(stewards, decision, preview(stewards, decision).seen)
+    stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    after = only(engine)
+    assert (after.state, after.claimed_by, after.claimed_at) == ("OPEN", before.claimed_by, before.claimed_at)
+    done = bulk(stewards, decision, preview(stewards, decision).seen)
+    if decision is D.NEED_INFO:
+        stewards.run(review_decisions.release, after.id)
+        stewards.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+        assert only(engine).claimed_by is None
+
+
+def test_an_undo_of_nothing(engine: Engine, stewards: Stewards) -> None:
+    stewards.run(review_decisions.claim, only(engine).id, person="other")
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    assert set(done.results.values()) == {Result.CLAIMED}
+    assert stewards.run(review_bulk.undo_bulk, done.id, reason="有误").results == {}

@@ -751,6 +751,7 @@ class ReviewEntry(TypedDict):
     state_before: str
     person: str
     text: str
+    evidence: Annotated[str, Field(description="where the proof is kept")]
     bulk_id: int | None
     made_at: Moment
 

@@ -33,9 +33,16 @@ class MergeReview(Base):
         Index(None, "customer_lo"),
         Index(None, "customer_hi"),
         Index(None, "operation_id"),
-        Index("ix_merge_review_closed", "closed_at", "id", postgresql_where=sql("closed_at IS NOT NULL")),
-        Index("ix_merge_review_queue", "risk", "opened_at", "id", postgresql_where=sql("closed_at IS NULL")),
-    )
+        Index(
+            "ix_merge_review_closed", "closed_at", "id", "kind", "level", "rule", "risk",
+            postgresql_where=sql("closed_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_merge_review_queue", "risk", "opened_at", "id", "state", "kind", "level", "rule", "claimed_by",
+            postgresql_where=sql("closed_at IS NULL"),
+        ),
+    )  # fmt: skip
+    # the queue is read in the order of an index, and what is filtered by stands in it: who is left out costs no look at a row
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     customer_lo: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"))
@@ -73,7 +80,11 @@ class BulkDecision(Base):
 
 
 class ReviewEntry(Base):
-    """The history of a review (审核记录): who claimed, released, commented and decided, when and why. Only ever added to."""
+    """The history of a review (审核记录): who claimed, released, commented and decided, when and why. Only ever added to.
+
+    ``evidence`` is where the proof is kept; ``claimed_at`` since when the person had held a review that he gave away by a
+    decision on many.
+    """
 
     __tablename__ = "review_entry"
     __table_args__ = (Index(None, "review_id", "id"), Index(None, "bulk_id"))
@@ -84,5 +95,7 @@ class ReviewEntry(Base):
     state_before: Mapped[Code]
     person: Mapped[str] = mapped_column(String(200))
     text: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[str] = mapped_column(String(200))
+    claimed_at: Mapped[Moment | None]
     bulk_id: Mapped[int | None] = mapped_column(BigInteger, ForeignKey("bulk_decision.id"))
     made_at: Mapped[Moment]

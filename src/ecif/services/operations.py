@@ -183,12 +183,11 @@ def ask(
         _concerns(session, rows[0].id, {customer_no, *seen, *others})
         return get(session, rows[0].id)
     waiting = same(session, kind, request, Status.PENDING)
-    if waiting is None:  # another undo of the same merge
-        raise OperationDecided(Status.PENDING)
-    if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
-        return waiting
-    send(session, _OUTDATE, id=waiting.id, note=OUTDATED, now=context.now)
-    reopen(session, context, waiting.id, OUTDATED)
+    if waiting:  # unless it was taken back just now
+        if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
+            return waiting
+        send(session, _OUTDATE, id=waiting.id, note=OUTDATED, now=context.now)
+        reopen(session, context, waiting.id, OUTDATED)
     return ask(
         session, context, kind, customer_no, request, seen,
         reason=reason, evidence=evidence, override=override, reverses=reverses, others=others,

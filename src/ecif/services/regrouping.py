@@ -70,6 +70,9 @@ _FORGET = (
     " WHERE d.record_lo = gone.lo AND d.record_hi = gone.hi"
 )
 
+_OPEN_AGAIN = frozenset({Verdict.WITHDRAWN, Verdict.UNDECIDED})
+"""What a person says of a pair to end what was said."""
+
 Said = dict[Pair, Verdict]
 
 
@@ -197,7 +200,7 @@ def merging(members: Members, survivor: str) -> Said:
         said |= _tie(member.records, member.anchor, members.same)
         if no != survivor:
             said[pair(to.anchor, member.anchor)] = Verdict.SAME
-    return _news(said, members)
+    return news(said, members)
 
 
 def splitting(members: Members, no: str, moved: Collection[int]) -> Said:
@@ -205,7 +208,7 @@ def splitting(members: Members, no: str, moved: Collection[int]) -> Said:
     member = members.by_no[no]
     stay = [r for r in member.records if r not in moved]
     said = _tie(stay, stay[0], members.same) | _tie(sorted(moved), min(moved), members.same)
-    return _news(said | severing(members, moved, stay) | {pair(stay[0], min(moved)): Verdict.NOT_SAME}, members)
+    return news(said | severing(members, moved, stay) | {pair(stay[0], min(moved)): Verdict.NOT_SAME}, members)
 
 
 def undoing(
@@ -243,7 +246,7 @@ def undoing(
         said |= dict.fromkeys({tier: (lo, hi) for tier, lo, hi in across}.values(), Verdict.NOT_SAME)
         said |= _tie(leave, leave[0], members.same) if leave else {}
     said |= {pair(a, b): Verdict.NOT_SAME for a, b in combinations(anchors.values(), 2)}
-    return _news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
+    return news(_loosened(session, members, held, list(anchors), merge_id) | said, members)
 
 
 def _loosened(session: Session, members: Members, held: Mapping[int, str], nos: Sequence[str], merge_id: int) -> Said:
@@ -278,7 +281,8 @@ def _tie(records: Sequence[int], first: int, same: Iterable[Pair]) -> Said:
     return {pair(a, b): Verdict.SAME for a, b in pairwise(heads)}
 
 
-def _news(said: Said, members: Members) -> Said:
+def news(said: Said, members: Members) -> Said:
+    """What of this does not stand already."""
     judged = members.judged
     return {p: verdict for p, verdict in said.items() if judged.get(p) is not verdict}
 
@@ -370,10 +374,11 @@ def _forget(session: Session, members: Members, said: Said) -> None:
 
 def _concerned(members: Members, said: Said) -> set[int]:
     """The records to decide again. What ties records of one customer leads nobody anywhere. Where a tie ends, pairs with
-    others that were settled by way of it may now be one, whichever they are."""
+    others that were settled by way of it may now be one, whichever they are. Where nothing is said, all are meant."""
     home = members.home
     within = {p for p in said if home[p[0]] == home[p[1]]}
-    if any(said[p] is Verdict.WITHDRAWN or (said[p] is Verdict.NOT_SAME and p in within) for p in said):
+    ended = (v in _OPEN_AGAIN or (v is Verdict.NOT_SAME and p in within) for p, v in said.items())
+    if not said or any(ended):
         return set(members.features)
     return {r for p in (said.keys() - within or said) for r in p}
 

@@ -23,12 +23,14 @@ from ecif.domain.review_policy import (
     STATE_OF,
     ReviewDecision,
     ReviewKind,
+    holder,
 )
 from ecif.models import BulkDecision
 from ecif.services.changes import log_changes
 from ecif.services.context import Call, Context
 from ecif.services.judgements import NEWEST
-from ecif.services.regrouping import Said, apply, lock
+from ecif.services.outcomes import OperationStale
+from ecif.services.regrouping import Members, apply, lock, news
 from ecif.services.review_decisions import (
     STATE,
     DecisionUnfit,
@@ -48,24 +50,29 @@ _COLUMNS = ("decision", "filter", "reason", "person", "change_id", "made_at")
 _BULK = "SELECT * FROM bulk_decision WHERE id = %(id)b"
 _UNDONE = "UPDATE bulk_decision SET undone_at = %(now)b, undone_by = %(person)b WHERE id = %(id)b"
 _DECIDED = (
-    "SELECT r.*, e.state_before FROM review_entry e JOIN merge_review r ON r.id = e.review_id"
+    "SELECT r.*, e.state_before, e.claimed_at AS held_since FROM review_entry e JOIN merge_review r ON r.id = e.review_id"
     " WHERE e.bulk_id = %(id)b AND e.action = %(decision)b ORDER BY r.id"
 )
 _SAID = (
-    "SELECT record_lo, record_hi FROM judgement j WHERE change_id = %(change)b AND verdict IN ('NOT_SAME', 'UNDECIDED')"
-    f" AND {NEWEST}"
+    "SELECT record_lo, record_hi, coalesce((SELECT b.verdict FROM judgement b WHERE b.record_lo = j.record_lo"
+    " AND b.record_hi = j.record_hi AND b.id < j.id ORDER BY b.id DESC LIMIT 1), 'WITHDRAWN') AS before"
+    f" FROM judgement j WHERE change_id = %(change)b AND {NEWEST}"
 )
-_HOMES = "SELECT DISTINCT customer_no FROM link WHERE record_id = ANY(%(ids)b::bigint[]) AND ended_at IS NULL"
+"""What was said then and is the last word still, with the word before."""
+_TOUCHED = (
+    "SELECT l.customer_no FROM judgement j JOIN link l ON l.record_id IN (j.record_lo, j.record_hi) AND l.ended_at IS NULL"
+    f" WHERE j.change_id = %(change)b AND {NEWEST} UNION SELECT p.customer_no FROM review_entry e"
+    " JOIN merge_review r ON r.id = e.review_id JOIN party p ON p.customer_no IN (r.customer_lo, r.customer_hi)"
+    " AND p.merged_into IS NULL WHERE e.bulk_id = %(id)b"
+)
+"""The customers of whose records something was said, and those of the reviews, as far as they live."""
 _REOPEN = (
-    "UPDATE merge_review r SET state = q.state, closed_at = NULL, outcome = NULL, version = version + 1"
-    " FROM unnest(%(ids)b::bigint[], %(states)b::text[]) q(id, state) WHERE r.id = q.id AND NOT EXISTS (SELECT FROM"
-    " merge_review o WHERE o.customer_lo = r.customer_lo AND o.customer_hi = r.customer_hi AND o.kind = r.kind"
-    " AND o.closed_at IS NULL AND o.id <> r.id) RETURNING r.id"
+    "UPDATE merge_review r SET state = q.state, claimed_by = q.by, claimed_at = q.at, closed_at = NULL, outcome = NULL,"
+    " version = version + 1 FROM unnest(%(ids)b::bigint[], %(states)b::text[], %(by)b::text[], %(at)b::timestamptz[])"
+    " q(id, state, by, at) WHERE r.id = q.id AND NOT EXISTS (SELECT FROM merge_review o WHERE o.customer_lo = r.customer_lo"
+    " AND o.customer_hi = r.customer_hi AND o.kind = r.kind AND o.closed_at IS NULL AND o.id <> r.id) RETURNING r.id"
 )
-_LIVE_ENDS = (
-    "SELECT r.id FROM merge_review r JOIN party a ON a.customer_no = r.customer_lo AND a.merged_into IS NULL"
-    " JOIN party b ON b.customer_no = r.customer_hi AND b.merged_into IS NULL WHERE r.id = ANY(%(ids)b::bigint[])"
-)
+_STILL_OPEN = "SELECT id FROM merge_review WHERE id = ANY(%(ids)b::bigint[]) AND closed_at IS NULL"
 
 
 class BulkNotFound(Exception):
@@ -102,7 +109,7 @@ class Result(StrEnum):
     REOPENED = "REOPENED"
     """Taken back: it is in the queue again."""
     CHANGED = "CHANGED"
-    """Not taken back: it was decided otherwise since."""
+    """Not in the queue again: it was decided otherwise since, or is no question any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,36 +226,38 @@ def _carry_out(
         judge_apart(session, context, members, taken, reason)
     else:
         send(session, STATE, ids=[row.id for row in taken], state=STATE_OF[decision].value)
-    note(session, context, decision.value, [(row.id, row.state) for row in taken], reason, bulk_id)
+    gone = decision is ReviewDecision.ESCALATE
+    held = {row.id: row.claimed_at for row in taken if gone and row.claimed_by == context.person}
+    note(session, context, decision.value, [(row.id, row.state) for row in taken], reason, bulk_id, held=held)
 
 
 def undo_bulk(session: Session, context: Context, bulk_id: int, *, reason: str) -> Bulk:
-    """Takes a decision on many reviews back: its judgements are withdrawn, and the reviews are open again as they were.
+    """Takes a decision on many reviews back: what was said of records before stands again, and the reviews are open as they were.
 
-    What was decided otherwise since stays so.
+    What was decided otherwise since stays so, as does what another has claimed since; and what is no question any more is not
+    asked again.
 
     Raises:
         BulkNotFound, BulkUndone: there is nothing to take back.
         BulkNotUndoable: records would move.
-        ReviewChanged: a customer was merged just now.
+        OperationStale, NumberRetired: records went to other customers just now.
     """
-    decision = ReviewDecision(_bulk(session, bulk_id).decision)
+    bulk = _bulk(session, bulk_id)
+    decision = ReviewDecision(bulk.decision)
     context = _logged(session, context, "UNDO_REVIEWS", reason)
-    said = _withdrawn(session, bulk_id)
-    nos = (
-        {row.customer_no for row in query(session, _HOMES, ids=sorted({r for p in said for r in p}))} if said else set()
-    )
-    members = lock(session, nos) if nos else None
+    members = None if decision in STATE_OF else _lock_touched(session, bulk)
     rows = _lock_reviews(session, bulk_id, decision)
     if _bulk(session, bulk_id, lock=True).undone_at:
         raise BulkUndone
-    results = _reopen(session, context, rows, decision, reason, bulk_id)
+    left = _as_left(rows, decision, members)
+    held = {r.id for r in left if _held_since(context, r, bulk)}
+    opened = _reopen(session, context, [r for r in left if r.id not in held], bulk, reason)
     if members:
-        moved = apply(session, context, members, said, reason=reason, person=context.person).moved
-        if moved:
-            raise BulkNotUndoable(sorted({no for _, left, to in moved for no in (left, to)}))
+        _take_back(session, context, members, bulk, reason)
+        opened = {row.id for row in query(session, _STILL_OPEN, ids=sorted(opened))}
     send(session, _UNDONE, id=bulk_id, now=context.now, person=context.person)
-    return Bulk(bulk_id, results)
+    told = dict.fromkeys(opened, Result.REOPENED) | dict.fromkeys(held, Result.CLAIMED)
+    return Bulk(bulk_id, {r.id: told.get(r.id, Result.CHANGED) for r in rows})
 
 
 def _bulk(session: Session, bulk_id: int, *, lock: bool = False) -> Any:
@@ -258,27 +267,52 @@ def _bulk(session: Session, bulk_id: int, *, lock: bool = False) -> Any:
     return rows[0]
 
 
-def _withdrawn(session: Session, bulk_id: int) -> Said:
-    rows = query(session, _SAID, change=_bulk(session, bulk_id).change_id)
-    return {(row.record_lo, row.record_hi): Verdict.WITHDRAWN for row in rows}
+def _lock_touched(session: Session, bulk: Any) -> Members:
+    touched = query(session, _TOUCHED, id=bulk.id, change=bulk.change_id)
+    return lock(session, {row.customer_no for row in touched})
+
+
+def _take_back(session: Session, context: Context, members: Members, bulk: Any, reason: str) -> None:
+    """Says again what stood before, and decides all these records again, so that only what is a question stays one."""
+    rows = query(session, _SAID, change=bulk.change_id)
+    left = {r for row in rows for r in (row.record_lo, row.record_hi)} - members.home.keys()
+    if left:
+        raise OperationStale(sorted(members.by_no))
+    said = news({(row.record_lo, row.record_hi): Verdict(row.before) for row in rows}, members)
+    moved = apply(session, context, members, said, reason=reason, person=context.person).moved
+    if moved:
+        raise BulkNotUndoable(sorted({no for _, left, to in moved for no in (left, to)}))
 
 
 def _lock_reviews(session: Session, bulk_id: int, decision: ReviewDecision) -> list[Any]:
     return query(session, f"{_DECIDED} FOR UPDATE OF r", id=bulk_id, decision=decision.value)
 
 
-def _reopen(
-    session: Session, context: Context, rows: Sequence[Any], decision: ReviewDecision, reason: str, bulk_id: int
-) -> dict[int, Result]:
-    """Opens those again that are still as they were left, and whose customers are still two."""
-    left_as = STATE_OF.get(decision)
-    as_left = [r for r in rows if (r.state == left_as if left_as else r.outcome == decision.value)]
-    live = {row.id for row in query(session, _LIVE_ENDS, ids=[r.id for r in as_left])} if as_left else set()
-    chosen = [r for r in as_left if r.id in live]
-    opened = (
-        {row.id for row in query(session, _REOPEN, ids=[r.id for r in chosen], states=[r.state_before for r in chosen])}
-        if chosen
-        else set()
+def _as_left(rows: Sequence[Any], decision: ReviewDecision, members: Members | None) -> list[Any]:
+    """Those that are still as they were left, and whose customers are still two."""
+    if members is None:
+        return [r for r in rows if r.state == STATE_OF[decision]]
+    live = members.by_no.keys()
+    return [r for r in rows if r.outcome == decision.value and live >= {r.customer_lo, r.customer_hi}]
+
+
+def _held_since(context: Context, row: Any, bulk: Any) -> bool:
+    """Whether another person has claimed an open review after it was decided so."""
+    by = holder(row.claimed_by, row.claimed_at, context.now)
+    return not row.closed_at and by not in ("", context.person) and bool(row.claimed_at > bulk.made_at)
+
+
+def _reopen(session: Session, context: Context, rows: Sequence[Any], bulk: Any, reason: str) -> set[int]:
+    """Opens reviews again, but where another asks the same by now; whoever gave them away has them back, if they are free."""
+    claims = [
+        (bulk.person, r.held_since) if r.held_since and not r.claimed_by else (r.claimed_by, r.claimed_at) for r in rows
+    ]
+    ids, states, by, at = (
+        [r.id for r in rows],
+        [r.state_before for r in rows],
+        [c[0] for c in claims],
+        [c[1] for c in claims],
     )
-    note(session, context, "UNDONE", [(r.id, r.state) for r in chosen if r.id in opened], reason, bulk_id)
-    return {r.id: Result.REOPENED if r.id in opened else Result.CHANGED for r in rows}
+    opened = {row.id for row in query(session, _REOPEN, ids=ids, states=states, by=by, at=at)}
+    note(session, context, "UNDONE", [(r.id, r.state) for r in rows if r.id in opened], reason, bulk.id)
+    return opened

@@ -27,7 +27,7 @@ from ecif.services import merges
 from ecif.services.changes import log_change
 from ecif.services.context import Context
 from ecif.services.judgements import pair
-from ecif.services.regrouping import Members, NumberRetired, Said, apply, lock
+from ecif.services.regrouping import Members, NumberRetired, Said, apply, lock, news
 from ecif.services.review_queue import ReviewNotFound, find
 from ecif.services.reviews import note
 from ecif.services.rows import query, send
@@ -157,7 +157,8 @@ def decide(
 
     Args:
         expected: the version of the review that was seen.
-        survivor, evidence, override: of the merge, as :func:`ecif.services.merges.ask_merge` takes them.
+        evidence: where the proof is kept.
+        survivor, override: of the merge, as :func:`ecif.services.merges.ask_merge` takes them.
 
     Raises:
         ReviewNotFound, ReviewClosed, ReviewClaimed, ReviewWaits, ReviewChanged, DecisionUnfit: it can't be decided so.
@@ -175,7 +176,7 @@ def decide(
         row = take(session, context, review_id, expected, deciding=True)
         send(session, _CLOSE, ids=[review_id], outcome=decision.value, now=context.now)
     elif kind is ReviewKind.MISFIT:
-        context = log_change(session, context, "JUDGE_REVIEW", reason=reason)
+        context = log_change(session, context, "JUDGE_REVIEW", reason=reason, evidence=evidence)
         members = lock_ends(session, [row])
         row = take(session, context, review_id, expected, deciding=True)
         judge_fitting(session, context, members, row, reason)
@@ -185,11 +186,11 @@ def decide(
         row = take(session, context, review_id, expected, deciding=True)
         send(session, _WAIT, id=review_id, outcome=decision.value, operation=asked.id)
     else:
-        context = log_change(session, context, "JUDGE_REVIEW", reason=reason)
+        context = log_change(session, context, "JUDGE_REVIEW", reason=reason, evidence=evidence)
         members = lock_ends(session, [row])
         row = take(session, context, review_id, expected, deciding=True)
         judge_apart(session, context, members, [row], reason)
-    note(session, context, decision.value, [(row.id, row.state)], reason)
+    note(session, context, decision.value, [(row.id, row.state)], reason, evidence=evidence)
     return find(session, review_id)
 
 
@@ -246,8 +247,8 @@ def lock_ends(session: Session, rows: Sequence[Any]) -> Members:
 def judge_apart(session: Session, context: Context, members: Members, rows: Sequence[Any], reason: str) -> None:
     """Says of the two customers of each review, by all their doubtful pairs and by their anchors, that they are not one.
 
-    It moves no record, also none of others, so that it holds at once. The reviews are closed first: what is decided again finds
-    them so.
+    What others have said so before stays theirs. It moves no record, also none of others, so that it holds at once. The reviews
+    are closed first: what is decided again finds them so.
 
     Raises:
         LeadsOthers: it would.
@@ -256,7 +257,7 @@ def judge_apart(session: Session, context: Context, members: Members, rows: Sequ
     los, his = [row.customer_lo for row in rows], [row.customer_hi for row in rows]
     pairs = {(r.record_lo, r.record_hi) for r in query(session, _BETWEEN, los=los, his=his)}
     ends = ((members.by_no[lo].anchor, members.by_no[hi].anchor) for lo, hi in zip(los, his, strict=True))
-    said: Said = dict.fromkeys(pairs | {pair(*two) for two in ends}, Verdict.NOT_SAME)
+    said = news(dict.fromkeys(pairs | {pair(*two) for two in ends}, Verdict.NOT_SAME), members)
     apply(session, context, members, said, reason=reason, person=context.person, alone=True)
 
 

@@ -6,8 +6,9 @@ Whatever is asked is found anew whenever a customer's records change: a review i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -66,7 +67,8 @@ _REOPEN = (
     "UPDATE merge_review SET state = 'OPEN', outcome = NULL, operation_id = NULL, version = version + 1"
     " WHERE operation_id = %(operation)b AND closed_at IS NULL RETURNING id"
 )
-_ENTRY = ("review_id", "action", "state_before", "person", "text", "bulk_id", "made_at")
+NOBODY: Mapping[int, datetime] = {}
+_ENTRY = ("review_id", "action", "state_before", "person", "text", "evidence", "claimed_at", "bulk_id", "made_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +226,18 @@ def note(
     reviews: Iterable[tuple[int, str]],
     text: str = "",
     bulk_id: int | None = None,
+    *,
+    evidence: str = "",
+    held: Mapping[int, datetime] = NOBODY,
 ) -> None:
-    """Adds an entry to the history of reviews, each given with the state that it had."""
-    person = context.person
-    rows = [(review, action, str(state), person, text, bulk_id, context.now) for review, state in reviews]
+    """Adds an entry to the history of reviews, each given with the state that it had.
+
+    Args:
+        held: since when this person had held those that he has given away by it.
+    """
+    person, now = context.person, context.now
+    rows = [
+        (review, action, str(state), person, text, evidence, held.get(review), bulk_id, now)
+        for review, state in reviews
+    ]
     insert_rows(session, ReviewEntry, _ENTRY, rows)

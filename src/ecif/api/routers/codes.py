@@ -51,7 +51,7 @@ _RECOMMENDED = {
 }  # fmt: skip
 _RESULTS = {
     "DECIDED": "已裁决", "CLAIMED": "由他人认领, 未处理", "WAITS": "合并待复核, 未处理", "UNFIT": "不适用, 未处理",
-    "REOPENED": "已恢复", "CHANGED": "已另行处理, 未恢复",
+    "REOPENED": "已恢复", "CHANGED": "已另行处理或已无疑问, 未恢复",
 }  # fmt: skip
 _COMPARED = {
     "STATED": "人工认定", "IDENTIFIER": "强证件号", "DOCUMENT": "其他证件", "BROKEN_NUMBER": "校验不符的号码",
