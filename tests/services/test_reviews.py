@@ -79,26 +79,33 @@ def approve(stewards: Stewards, operation: int) -> Any:
 def test_a_merge_is_asked_for_and_the_review_closes_when_it_is_approved(
     engine: Engine, stewards: Stewards, decision: D
 ) -> None:
-    review = only(engine).id
-    row = decide(stewards, review, decision)
+    review, version = only(engine).id, only(engine).version
+    row = decide(stewards, review, decision, evidence="更名证明")
     assert (row.state, row.closed_at, len(parties(engine))) == ("WAITING", None, 2)
-    approve(stewards, row.operation_id)
+    assert row.version == version + 1
+    assert approve(stewards, row.operation_id).evidence == "更名证明"
     row = only(engine)
     assert (row.state, row.outcome) == ("CLOSED", decision.value) and row.closed_at
     assert len(parties(engine)) == 1
     assert actions(engine, review) == [decision.value, "APPROVED"]
 
 
-def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewards: Stewards) -> None:
+@pytest.mark.parametrize(
+    ("act", "person", "action"), [(approvals.reject, "checker", "REJECTED"), (approvals.withdraw, "maker", "WITHDRAWN")]
+)
+def test_a_merge_that_is_turned_down_or_taken_back_gives_the_review_back(
+    engine: Engine, stewards: Stewards, act: Any, person: str, action: str
+) -> None:
     review = only(engine).id
     row = decide(stewards, review, D.SAME)
+    assert stewards.run(review_decisions.claim, review).state == "WAITING"
     with pytest.raises(ReviewWaits) as waits:
         decide(stewards, review, D.NOT_SAME)
     assert waits.value.operation == row.operation_id
-    stewards.run(approvals.reject, row.operation_id, note="证据不足", person="checker")
+    stewards.run(act, row.operation_id, note="证据不足", person=person)
     row = only(engine)
     assert (row.state, row.outcome, row.operation_id) == ("OPEN", None, None)
-    assert actions(engine, review) == ["SAME", "REJECTED"]
+    assert actions(engine, review) == ["SAME", "CLAIMED", action]
     decide(stewards, review, D.NOT_SAME)
 
 
@@ -129,9 +136,9 @@ def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDiges
 def test_not_the_same_holds_at_once_and_never_comes_back(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
-    review = only(engine).id
+    review, version = only(engine).id, only(engine).version
     row = decide(stewards, review, D.NOT_SAME)
-    assert (row.state, row.outcome) == ("CLOSED", "NOT_SAME")
+    assert (row.state, row.outcome, row.version) == ("CLOSED", "NOT_SAME", version + 1)
     assert len(parties(engine)) == 2
     a, b = doubtful(1, phone="13700000001")
     deliver(engine, digests, a, b, record("loan", "c1", "赵丁甲", id=citizen(1, "19850505", "441099")))
@@ -153,6 +160,27 @@ def test_a_customers_later_records_open_no_new_question_about_those_judged_apart
     assert len(reviews(engine)) == 1, "the judgement was withdrawn: it is a question again"
 
 
+def test_those_judged_apart_stay_so_when_their_customer_is_parted(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """What is said of two customers is said of each pair of records that asked, whichever of the two is the older one."""
+    deliver(engine, digests, record("loan", "a2", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    stewards.judge("core:a1", "loan:a2", Verdict.NOT_SAME)
+    assert len(parties(engine)) == 3 and reviews(engine) == []
+
+
+def test_those_judged_apart_are_not_asked_about_for_another_of_their_records(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The number was issued for a record that says nothing of what the two have in common."""
+    deliver(engine, digests, record("loan", "x", "赵不同"))
+    stewards.merge("loan:x", "core:a1", survivor="loan:x")
+    decide(stewards, only(engine, "closed_at IS NULL").id, D.NOT_SAME)
+    deliver(engine, digests, record("loan", "a2", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    assert stewards.no("loan:a2") == stewards.no("loan:x") and reviews(engine) == []
+
+
 @pytest.mark.parametrize(("decision", "state"), [(D.NEED_INFO, "NEED_INFO"), (D.ESCALATE, "ESCALATED")])
 def test_what_stays_open(engine: Engine, stewards: Stewards, decision: D, state: str) -> None:
     review = only(engine).id
@@ -162,6 +190,8 @@ def test_what_stays_open(engine: Engine, stewards: Stewards, decision: D, state:
     assert row.claimed_by == (None if state == "ESCALATED" else "maker")
     assert actions(engine, review) == ["CLAIMED", decision.value]
     decide(stewards, review, D.NOT_SAME)
+    with transaction(engine) as session:
+        assert review_queue.history(session, review)[-1].state_before == state
 
 
 def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
@@ -180,7 +210,11 @@ def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
 
 def test_one_steward_at_a_time(engine: Engine, stewards: Stewards) -> None:
     review = only(engine).id
+    free = stewards.run(review_decisions.release, review)
+    assert (free.version, free.claimed_by, actions(engine, review)) == (only(engine).version, None, [])
+    first = stewards.run(review_decisions.claim, review).claimed_at
     row = stewards.run(review_decisions.claim, review)
+    assert row.claimed_at > first, "it lasts longer"
     for work in (review_decisions.claim, review_decisions.release):
         with pytest.raises(ReviewClaimed) as claimed:
             stewards.run(work, review, person="other")
@@ -190,7 +224,7 @@ def test_one_steward_at_a_time(engine: Engine, stewards: Stewards) -> None:
     stewards.run(review_decisions.comment, review, "请先核实", person="other")
     stewards.run(review_decisions.release, review)
     assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
-    assert actions(engine, review) == ["CLAIMED", "COMMENT", "RELEASED", "CLAIMED"]
+    assert actions(engine, review) == ["CLAIMED", "CLAIMED", "COMMENT", "RELEASED", "CLAIMED"]
 
 
 def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> None:
@@ -212,8 +246,33 @@ def test_who_saw_another_version_is_told(engine: Engine, stewards: Stewards) -> 
         stewards.run(review_decisions.claim, 404)
 
 
-@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.ESCALATE])
-def test_of_stewards_who_decide_at_once_one_wins(engine: Engine, stewards: Stewards, decision: D) -> None:
+def merged_meanwhile(stewards: Stewards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The customers of the next decision are merged before it has locked them."""
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        stewards.merge("core:a1", "card:b1")
+        return review_decisions.lock(*arguments)
+
+    monkeypatch.setattr(review_decisions, "lock", meanwhile)
+
+
+def test_who_decides_of_customers_that_are_merged_just_now_is_told(
+    engine: Engine, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = only(engine)
+    merged_meanwhile(stewards, monkeypatch)
+    with pytest.raises(ReviewChanged) as changed:
+        decide(stewards, row.id, D.NOT_SAME)
+    assert (changed.value.version, changed.value.state) == (only(engine).version, "CLOSED")
+
+
+@pytest.mark.parametrize(
+    ("decision", "kind"), [(D.SAME, "PAIR"), (D.NOT_SAME, "PAIR"), (D.ESCALATE, "PAIR"), (D.SAME, "MOVED")]
+)
+def test_of_stewards_who_decide_at_once_one_wins(engine: Engine, stewards: Stewards, decision: D, kind: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE merge_review SET kind = '{kind}'"))
     row = only(engine)
 
     def attempt(n: int) -> str:
@@ -418,6 +477,7 @@ def test_the_queue_has_an_order(engine: Engine, queue: Stewards, sort: Sort, lim
         wanted = connection.execute(text(f"SELECT id FROM merge_review ORDER BY {ORDERS[sort]}"), {"now": now})
         expected = [row.id for row in wanted]
     assert walk(engine, sort, now, limit) == expected
+    assert page(engine, sort, Place(now), len(expected)).next is None
 
 
 @pytest.mark.parametrize("sort", Sort)
