@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from people import citizen, deliver, parties, record, scalar
+from promises import broken
 from sqlalchemy import Engine, text
 from stewards import Stewards
 
@@ -17,11 +19,11 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, linking, merges, review_bulk, review_decisions, review_queue
+from ecif.services import approvals, judgements, linking, merges, review_bulk, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.rebuild import rebuild
-from ecif.services.review_bulk import BulkChanged, BulkUndone, Result
+from ecif.services.review_bulk import BulkChanged, BulkNotUndoable, BulkUndone, Result
 from ecif.services.review_decisions import (
     DecisionUnfit,
     ReviewChanged,
@@ -556,9 +558,10 @@ def bulk(stewards: Stewards, decision: D, seen: str, **wanted: Any) -> review_bu
 
 @pytest.mark.parametrize("decision", [D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
 def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision: D) -> None:
-    held, waiting, *_ = (row.id for row in reviews(engine, "risk = 2"))
+    held, waiting, escalated, *_ = (row.id for row in reviews(engine, "risk = 2"))
     queue.run(review_decisions.claim, held, person="other")
     decide(queue, waiting, D.SAME)
+    decide(queue, escalated, D.ESCALATE)
     before = {row.id: (row.state, row.evidence) for row in reviews(engine)}
     shown = preview(queue, decision, risk=2)
     assert (shown.results[held], shown.results[waiting]) == (Result.CLAIMED, Result.WAITS)
@@ -566,8 +569,11 @@ def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision:
     assert done.results == shown.results and len(shown.results) == 10
     decided = {n for n, result in done.results.items() if result is Result.DECIDED}
     changed = {row.id for row in reviews(engine, "true") if (row.state, row.evidence) != before[row.id]}
-    assert decided == changed and len(decided) == 8
-    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert decided - {escalated} == changed - {escalated} and len(decided) == 8
+    versions = {row.id: row.version for row in reviews(engine, "true")}
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert {row.id for row in reviews(engine) if row.version > versions[row.id]} == decided
+    assert scalar(engine, "SELECT undone_by FROM bulk_decision") == "other"
     assert set(undone.results) == decided and set(undone.results.values()) == {Result.REOPENED}
     assert {row.id: (row.state, row.evidence) for row in reviews(engine)} == before
     assert scalar(engine, "SELECT count(*) FROM party WHERE status = 'MERGED'") == 0
@@ -576,6 +582,13 @@ def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision:
 
 
 def test_nothing_is_decided_that_nobody_has_seen(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.NOT_SAME, risk=2)
+    with engine.begin() as connection:
+        swapped = f"CASE WHEN id = {shown.reviews[0].id} THEN 3 ELSE 2 END"
+        other = f"(SELECT min(id) FROM merge_review WHERE risk = 3), {shown.reviews[0].id}"
+        connection.execute(text(f"UPDATE merge_review SET risk = {swapped} WHERE id IN ({other})"))
+    with pytest.raises(BulkChanged):
+        bulk(queue, D.NOT_SAME, shown.seen, risk=2)
     shown = preview(queue, D.NOT_SAME, risk=2)
     queue.run(review_decisions.claim, shown.reviews[0].id)
     with pytest.raises(BulkChanged):
@@ -594,3 +607,73 @@ def test_what_was_decided_otherwise_since_is_not_undone(engine: Engine, queue: S
     undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
     assert [n for n, result in undone.results.items() if result is Result.CHANGED] == [other]
     assert only(engine, f"id = {other}").state == "ESCALATED"
+
+
+def test_what_the_decision_does_not_fit_is_left_alone(engine: Engine, queue: Stewards) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE merge_review SET kind = 'MOVED' WHERE id = (SELECT min(id) FROM merge_review)"))
+    unfit = reviews(engine)[0]
+    done = bulk(queue, D.NOT_SAME, preview(queue, D.NOT_SAME, risk=unfit.risk).seen, risk=unfit.risk)
+    assert [n for n, result in done.results.items() if result is Result.UNFIT] == [unfit.id]
+    assert only(engine, f"id = {unfit.id}") == unfit
+
+
+def test_what_changes_while_many_are_decided_stops_it(
+    engine: Engine, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another steward claims one of them just now; or its customers are merged."""
+    shown = preview(stewards, D.NOT_SAME)
+
+    def meanwhile(session: Any, ids: Any) -> Any:
+        monkeypatch.undo()
+        stewards.run(review_decisions.claim, ids[0], person="other")
+        return review_decisions.take_all(session, ids)
+
+    monkeypatch.setattr(review_bulk, "take_all", meanwhile)
+    with pytest.raises(BulkChanged):
+        bulk(stewards, D.NOT_SAME, shown.seen)
+    stewards.run(review_decisions.release, only(engine).id, person="other")
+    shown = preview(stewards, D.NOT_SAME)
+    merged_meanwhile(stewards, monkeypatch)
+    with pytest.raises(BulkChanged):
+        bulk(stewards, D.NOT_SAME, shown.seen)
+
+
+def test_it_is_not_undone_where_that_would_move_records(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The two have come to tell of one person since: who takes it back alone would merge them."""
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    ours, theirs = doubtful(1, day=3)
+    deliver(engine, digests, replace(theirs, name=ours.name))
+    nos = sorted(stewards.nos(["core:a1", "card:b1"]))
+    with pytest.raises(BulkNotUndoable) as refused:
+        stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert refused.value.customers == nos == sorted(stewards.nos(["core:a1", "card:b1"]))
+    assert only(engine).outcome == "NOT_SAME"
+
+
+def test_who_was_merged_or_is_asked_about_anew_since_is_not_asked_about_twice(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    deliver(engine, digests, *(r for n in range(1, 5) for r in doubtful(n)))
+    deliver(engine, digests, record("loan", "x", "孙某某"), record("loan", "y", "周某某"))
+    deliver(engine, digests, record("loan", "a1", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    stewards = Stewards(engine, digests)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    stewards.judge("core:a1", "card:b1", Verdict.WITHDRAWN)
+    stewards.merge("core:a2", "loan:x", survivor="loan:x")
+    stewards.merge("card:b3", "loan:y", survivor="loan:y")
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert list(undone.results.values()) == [Result.CHANGED] * 3 + [Result.REOPENED]
+    assert len(reviews(engine)) == 4 and broken(engine) == []
+
+
+def test_a_newer_word_stands_when_many_are_taken_back(engine: Engine, stewards: Stewards) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    stewards.judge("core:a1", "card:b1", Verdict.NOT_SAME)
+    stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    with transaction(engine) as session:
+        last = judgements.history(session, ("core", "a1"))[0]
+    assert (last.verdict, last.reason) == ("NOT_SAME", "核实")
+    assert reviews(engine) == [] and broken(engine) == []

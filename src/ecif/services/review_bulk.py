@@ -6,7 +6,7 @@ left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
@@ -61,10 +61,6 @@ _REOPEN = (
     " FROM unnest(%(ids)b::bigint[], %(states)b::text[]) q(id, state) WHERE r.id = q.id AND NOT EXISTS (SELECT FROM"
     " merge_review o WHERE o.customer_lo = r.customer_lo AND o.customer_hi = r.customer_hi AND o.kind = r.kind"
     " AND o.closed_at IS NULL AND o.id <> r.id) RETURNING r.id"
-)
-_LIVE_ENDS = (
-    "SELECT r.id FROM merge_review r JOIN party a ON a.customer_no = r.customer_lo AND a.merged_into IS NULL"
-    " JOIN party b ON b.customer_no = r.customer_hi AND b.merged_into IS NULL WHERE r.id = ANY(%(ids)b::bigint[])"
 )
 
 
@@ -242,7 +238,7 @@ def undo_bulk(session: Session, context: Context, bulk_id: int, *, reason: str) 
     rows = _lock_reviews(session, bulk_id, decision)
     if _bulk(session, bulk_id, lock=True).undone_at:
         raise BulkUndone
-    results = _reopen(session, context, rows, decision, reason, bulk_id)
+    results = _reopen(session, context, rows, decision, members.by_no if members else (), reason, bulk_id)
     if members:
         moved = apply(session, context, members, said, reason=reason, person=context.person).moved
         if moved:
@@ -268,13 +264,20 @@ def _lock_reviews(session: Session, bulk_id: int, decision: ReviewDecision) -> l
 
 
 def _reopen(
-    session: Session, context: Context, rows: Sequence[Any], decision: ReviewDecision, reason: str, bulk_id: int
+    session: Session,
+    context: Context,
+    rows: Sequence[Any],
+    decision: ReviewDecision,
+    customers: Collection[str],
+    reason: str,
+    bulk_id: int,
 ) -> dict[int, Result]:
-    """Opens those again that are still as they were left, and whose customers are still two."""
+    """Opens those again that are still in the state in which they were left, or about two of the customers of whom it is taken
+    back what was said: none that was merged since, or of whom somebody has said the same again."""
     left_as = STATE_OF.get(decision)
-    as_left = [r for r in rows if (r.state == left_as if left_as else r.outcome == decision.value)]
-    live = {row.id for row in query(session, _LIVE_ENDS, ids=[r.id for r in as_left])} if as_left else set()
-    chosen = [r for r in as_left if r.id in live]
+    chosen = [
+        r for r in rows if (r.state == left_as if left_as else {r.customer_lo, r.customer_hi}.issubset(customers))
+    ]
     opened = (
         {row.id for row in query(session, _REOPEN, ids=[r.id for r in chosen], states=[r.state_before for r in chosen])}
         if chosen
