@@ -26,6 +26,7 @@ from ecif.services import (
     merges,
     operations,
     reversals,
+    review_bulk,
     review_decisions,
     review_queue,
     splits,
@@ -545,6 +546,19 @@ def test_what_is_said_of_two_in_the_queue_moves_nobody_to_a_third(engine: Engine
     stewards.run(review_decisions.decide, review, ReviewDecision.NOT_SAME, reason="x")
     assert golden(engine) == before
     assert reviews(engine) == {frozenset(stewards.nos(("core:6", "loan:2")))}
+
+
+def test_what_is_said_of_many_and_taken_back_leaves_nothing_said(engine: Engine, digests: KeyDigests) -> None:
+    """Neither of those whom it would have led elsewhere."""
+    stewards = one_of_two_people(engine, digests)
+    standing = "SELECT count(*) FROM judgement j WHERE verdict <> 'WITHDRAWN' AND " + judgements.NEWEST
+    before, asked = scalar(engine, standing), reviews(engine)
+    told = Filter(customer=stewards.no("core:0")), ReviewDecision.NOT_SAME
+    seen = stewards.run(review_bulk.preview_bulk, *told).seen
+    done = stewards.run(review_bulk.decide_bulk, *told, reason="x", seen=seen)
+    assert scalar(engine, standing) == before + 2
+    stewards.run(review_bulk.undo_bulk, done.id, reason="x")
+    assert scalar(engine, standing) == before and reviews(engine) == asked
 
 
 def test_a_merge_draws_no_third_customer_in(engine: Engine, digests: KeyDigests) -> None:
