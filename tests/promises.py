@@ -89,10 +89,11 @@ STANDING = (
 )
 MANUAL = f"{NAMED} SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL AND origin = 'MANUAL'"
 MOVES = (
-    f"{NAMED} SELECT n.name, m.customer_lo, m.customer_hi FROM merge_review m, jsonb_array_elements(m.evidence::jsonb->'records') r"
+    f"{NAMED} SELECT n.name, r->>'from', m.customer_lo, m.customer_hi"
+    " FROM merge_review m, jsonb_array_elements(m.evidence::jsonb->'records') r"
     " JOIN n ON n.id = (r->>'record')::bigint WHERE closed_at IS NULL AND kind = 'MOVED'"
 )
-"""The records that moved by themselves, as open reviews ask about them."""
+"""The records that open reviews ask about because they moved: whom they left, and between which two it is asked."""
 
 
 def derived(engine: Engine) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -89,7 +90,7 @@ class Api:
 
 
 def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """It is a problem document of the table, in two languages, and quotes nobody."""
+    """It is a problem document of the table, in two languages, shows no piece of the program, and quotes nobody."""
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -97,7 +98,7 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]
     assert (body["code"], body["status"], body["message_zh"], body["message_en"]) == (code, status, zh, en)
     assert body["type"] == f"urn:ecif:problem:{code.lower()}" and body["title"]
     assert body["request_id"] == answer.headers["X-Request-Id"] != ""
-    assert not any(value in answer.text for value in CLEAR)
+    assert not any(value in answer.text for value in CLEAR) and not re.search(r"<\w+\.\w+", answer.text)
     return body
 
 

@@ -185,8 +185,6 @@ def upgrade() -> None:
         _column("state_before", sa.String(40)),
         _column("person", sa.String(200)),
         _column("text", sa.Text()),
-        _column("evidence", sa.String(200)),
-        _column("claimed_at", MOMENT, nullable=True),
         _column("bulk_id", sa.BigInteger(), nullable=True),
         _column("made_at", MOMENT),
         _foreign("review_entry", "review_id", "merge_review"),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 
 from ecif.adapters.sources import LoadReport
@@ -27,9 +29,28 @@ from ecif.services.outcomes import Preview
 from ecif.services.reversals import Since
 from ecif.services.review_queue import Review
 
+_STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Categories of characters that nobody sees, but that move the cursor, colour, turn or break what is shown."""
+
+
+def _shown(text: str) -> str:
+    """What a reader sees of a text."""
+    if text.isprintable():
+        return text
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in _STEERING)
+
+
+class _Console(Console):
+    """Names, keys and remarks are others': whatever is shown of them only shows, and never steers the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else _shown(text), style, control)
+
+
 # No markup: a file name or an argument may hold brackets.
-out = Console(highlight=False, markup=False)
-err = Console(stderr=True, highlight=False, markup=False)
+out = _Console(highlight=False, markup=False)
+err = _Console(stderr=True, highlight=False, markup=False)
 
 REJECT_COLUMNS = ("system", "file_name", "line", "code", "field", "message_zh", "message_en", "raw")
 
@@ -40,14 +61,39 @@ def complain(sentence: object) -> None:
 
 
 def complain_of(problem: Mapping[str, Any]) -> None:
-    """Tells what was refused, as the API would: the reason, and what it says beside."""
-    beside = [problem["detail"]] if "detail" in problem else []
-    beside += [f"{f['message_zh']} {f['message_en']}" for f in problem.get("findings", ())]
-    beside += [f"{r['system']}:{r['key']}" for r in problem.get("source_records", ())]
-    beside += [str(value) for name in ("changed", "later", "customers") for value in problem.get(name, ())]
-    beside += [str(problem[name]) for name in ("decided", "current_version") if name in problem]
+    """Tells what was refused, as the API would: the reason, and all that it says beside."""
     told = f"{problem['code']} {problem['message_zh']} {problem['message_en']}"
-    complain(f"{told}: {'; '.join(beside)}" if beside else told)
+    beside = "; ".join(_member(name, value) for name, value in problem.items() if name not in _OF_ALL and value)
+    complain(f"{told}: {beside}" if beside else told)
+
+
+_OF_ALL = frozenset({"type", "title", "status", "code", "message_zh", "message_en", "field", "rule"})
+"""What every problem says; what is wrong with a field is in ``errors``."""
+_SENTENCES = frozenset({"detail", "errors", "findings", "source_records"})
+"""Members that need no name to be understood."""
+LISTED_MAX = 20
+"""Things of a kind that are told of one problem."""
+
+
+def _member(name: str, value: Any) -> str:
+    return _plain(value) if name in _SENTENCES else f"{name} {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    """JSON for people."""
+    match value:
+        case {"system": system, "key": key}:
+            return f"{system}:{key}"
+        case {"message_zh": zh, "message_en": en}:
+            more = {"lift": value.get("lift")} | value.get("data", {})
+            return " ".join((value["rule"], zh, en, *(f"[{name} {_plain(it)}]" for name, it in more.items() if it)))
+        case Mapping():
+            return ", ".join(f"{name} {_plain(it)}" for name, it in value.items())
+        case [[*_], *_]:
+            return ", ".join(" + ".join(map(_plain, those)) for those in value[:LISTED_MAX])
+        case [*_]:
+            return ", ".join(map(_plain, value[:LISTED_MAX])) + (" …" if len(value) > LISTED_MAX else "")
+    return str(value)
 
 
 @contextmanager
@@ -129,8 +175,8 @@ def print_operations(rows: Iterable[Operation]) -> None:
     out.print(table)
 
 
-def print_reviews(rows: Iterable[Any], now: datetime) -> None:
-    """The queue, in its order."""
+def print_reviews(rows: Iterable[Any], now: datetime, after: str = "") -> None:
+    """The queue, in its order; ``after`` begins the next page."""
     number = Column("客户号", min_width=12)  # half a number is none
     heads = ("号", "种类", "状态", number, "级别", "规则", "风险", "天", "认领/结果")
     table = Table(*heads, title="疑似合并审核 Reviews", pad_edge=False)
@@ -141,6 +187,8 @@ def print_reviews(rows: Iterable[Any], now: datetime) -> None:
         cells = (view["state"], ends, row.level, row.rule, str(row.risk), days, row.outcome or view["claimed_by"] or "")
         table.add_row(str(row.id), row.kind, *cells)
     out.print(table)
+    if after:
+        out.print(f"下一页 next page: --after {after}", soft_wrap=True)
 
 
 def print_review(review: Review, entries: Iterable[Any], now: datetime) -> None:
@@ -154,9 +202,11 @@ def print_review(review: Review, entries: Iterable[Any], now: datetime) -> None:
     out.print(table)
 
 
-def print_decided(row: Any) -> None:
+def print_decided(row: Any, now: datetime) -> None:
     """What became of a review, and what is to be done next."""
-    out.print(f"审核 review {row.id}: {row.state}" + (f" {row.outcome}" if row.outcome else ""))
+    view = review_view(row, now)
+    held = f", 认领 held by {view['claimed_by']}" if view["claimed_by"] else ""
+    out.print(f"审核 review {row.id}: {row.state}" + (f" {row.outcome}" if row.outcome else "") + held, soft_wrap=True)
     if row.operation_id and not row.closed_at:
         out.print(f"须由另一人复核 another person has to decide: ecif approve {row.operation_id} --by …")
 

@@ -248,6 +248,14 @@ def test_a_repeated_call_is_carried_out_once(question: Question) -> None:
     assert question.history() == ["CLAIMED"]
 
 
+def test_of_a_remark_what_can_be_seen_is_kept(api: Api, question: Question) -> None:
+    assert question.do("comment", {"text": "\u001b[2J请核对\u0000原件 "}).status_code == 200
+    (entry,) = api.get(f"{question.path}/history").json()["items"]
+    assert entry["text"] == "[2J请核对原件"
+    blank = is_problem(question.do("comment", {"text": " "}), 422, "ECIF-1001")
+    assert (blank["field"], blank["errors"][0]["message_zh"]) == ("body.text", "没有可见字符")
+
+
 # Bulk
 
 
@@ -295,6 +303,7 @@ BAD: dict[str, tuple[str, str, Any, dict[str, str], int, str]] = {
     "release of none": ("POST", f"{QUEUE}/987654:release", None, {}, 404, "ECIF-2008"),
     "stale release": ("POST", "<ONE>:release", None, {"If-Match": '"v9"'}, 412, "ECIF-3057"),
     "empty remark": ("POST", "<ONE>:comment", {"text": "  "}, {}, 422, "ECIF-1001"),
+    "remark that nobody sees": ("POST", "<ONE>:comment", {"text": "\u202e\u0000"}, {}, 422, "ECIF-1001"),
     "endless remark": ("POST", "<ONE>:comment", {"text": "字" * 2001}, {}, 422, "ECIF-1001"),
     "remark on none": ("POST", f"{QUEUE}/987654:comment", {"text": "x"}, {}, 404, "ECIF-2008"),
     "no such decision": ("POST", "<ONE>:decide", WHY | {"decision": "MAYBE"}, V1, 422, "ECIF-1001"),

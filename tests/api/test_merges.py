@@ -14,6 +14,7 @@ from served import Api, is_problem
 
 from ecif.api.tokens import SCOPES
 from ecif.models import Base
+from ecif.services.operations import Status
 
 _serial = count(1)
 MAKER = {"X-Channel": "COUNTER", "X-Branch": "0101", "X-Operator": "maker"}
@@ -175,6 +176,14 @@ def test_a_request_under_a_key_is_made_once(api: Api, two: Pair) -> None:
     assert first.json() == again.json() and again.headers["Idempotency-Replayed"] == "true"
 
 
+def test_a_merge_names_no_version(api: Api, two: Pair) -> None:
+    """It is about several customers; what they hold is looked at again when another person approves."""
+    refused = api.post("/v1/merges", json=two.members | WHY, headers=MAKER | {"If-Match": '"v1"'})
+    problem = is_problem(refused, 422, "ECIF-1001")
+    assert (problem["field"], problem["rule"]) == ("header.If-Match", "etag_of_several")
+    assert api.post("/v1/merges", json=two.members | WHY, headers=MAKER | {"If-Match": "*"}).status_code == 202
+
+
 def test_what_was_turned_down_changes_nothing_and_may_be_asked_again(api: Api, two: Pair) -> None:
     asked = two.ask()
     rejected = api.post(f"{asked.headers['Location']}:reject", json={"note": "证明不符"}, headers=CHECKER)
@@ -203,6 +212,11 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     assert clear(api, two.a)["fields"]["education"] == "本科"
     named = {"source_records": [{"system": "core", "key": f"a{two.n}"}]}
     says(api.post(f"/v1/customers/{two.b}:preview-split", json=named).json()["members"][0])
+    kept, alone = counts(api), MAKER | {"X-No-Redirect": "true"}
+    for verb, body in (("restrict", WHY), ("split", named | WHY)):
+        refused = api.post(f"/v1/customers/{two.b}:{verb}", json=body, headers=alone)
+        assert is_problem(refused, 409, "ECIF-2010")["detail"] == two.a
+    assert counts(api) == kept
     says(api.post(f"/v1/customers/{two.b}:split", json=named | WHY, headers=MAKER).json()["members"][0])
     other = Pair(api)
     preview = api.post("/v1/merges:preview", json={"members": [two.b, other.b], "survivor": two.b}).json()
@@ -224,6 +238,42 @@ def test_every_call_on_a_losers_number_lands_on_the_survivor_and_says_so(api: Ap
     says(api.post(f"/v1/customers/{two.b}:reactivate", json=WHY, headers=MAKER).json())
     ended = api.ask("DELETE", f"/v1/source-records/loan/b{two.n}?business_time=2026-05-01T00:00:00Z")
     assert ended.json()["customer_no"] == two.a
+
+
+def test_whom_records_name_is_told_once_and_nobody_is_related_to_himself(api: Api) -> None:
+    """Two records name a guardian by two numbers, one of them twice; he is merged, first with himself, then with his ward."""
+    n = next(_serial)
+    passport = {"kind": "PASSPORT", "number": f"E{n:08d}"}
+    numbers = [*identified(n), passport]
+    named = [{"relation": "GUARDIAN", "name": "施小乙", "identifier": number} for number in numbers]
+    alone = {"relation": "GUARDIAN", "name": "施大丙"}
+    first = {"name": f"施甲{chr(0x4E00 + n)}", "identifiers": identified(next(_serial))}
+    ward = put(api, "core", f"w{n}", **first, related=[named[0], alone])
+    assert put(api, "card", f"w{n}", **first, related=[*named, alone]) == ward
+    guardian = put(api, "loan", f"g{n}", name="施小乙", identifiers=numbers[:1])
+    again = put(api, "ebank", f"g{n}", name="施大乙", identifiers=numbers[1:])
+
+    def told() -> list[tuple[str, list[str]]]:
+        path = f"/v1/customers/{ward}/relations"
+        shown = api.get(path).json()["items"]
+        pages = [api.get(f"{path}?limit=1").json()]
+        while pages[-1]["next_after"]:
+            pages.append(api.get(path, params={"limit": 1, "after": pages[-1]["next_after"]}).json())
+        assert [item for page in pages for item in page["items"]] == shown
+        return [(item["key"], item["customer_nos"]) for item in shown]
+
+    def merge(*members: str) -> int:
+        body = {"members": members, "survivor": members[0], "evidence": "证明 1"} | WHY
+        return decide(api, api.post("/v1/merges", json=body, headers=MAKER))
+
+    assert sorted(told()) == sorted([(f"w{n}", [guardian]), (f"w{n}", [again]), (f"w{n}", [])])
+    merge(guardian, again)
+    apart = told()
+    assert sorted(apart) == sorted([(f"w{n}", [guardian]), (f"w{n}", [])])
+    undone = merge(ward, guardian)
+    assert told() == [(f"w{n}", [])], "he is not his own guardian"
+    decide(api, api.post(f"/v1/merges/{undone}:reverse", json=WHY, headers=MAKER))
+    assert told() == apart, "the records still say it"
 
 
 def test_a_change_that_waits_when_its_customer_is_merged_is_not_lost(api: Api, two: Pair) -> None:
@@ -385,6 +435,8 @@ def test_operations_are_listed_by_status_kind_and_customer(api: Api, two: Pair) 
     assert asked in ids(customer_no=other.a) and asked in ids(customer_no=other.b)
     is_problem(api.get(f"/v1/operations?customer_no={NOBODY}"), 404, "ECIF-2001")
     is_problem(api.get(f"/v1/change-requests?customer_no={NOBODY}"), 404, "ECIF-2001")
+    assert api.post(f"/v1/operations/{asked}:withdraw", json={}, headers=MAKER).status_code == 200
+    assert [s for s in Status if asked in ids(status=s, customer_no=other.a)] == ["WITHDRAWN"]
     page = api.get("/v1/operations?limit=1").json()
     assert ids(after=page["next_after"])[0] > page["items"][0]["id"]
 

@@ -18,10 +18,11 @@ from ecif.domain.channels import CHANNELS
 from ecif.domain.completeness import Profile
 from ecif.domain.existence import Existence
 from ecif.domain.merge_policy import MERGE_RULES
+from ecif.domain.review_policy import DECISIONS, RISKS, ReviewKind
 from ecif.resources import resource_dir
 
 ROOT = resource_dir("contracts").parent
-PAGES = ("README.md", "README.zh-CN.md", "docs/online.md", "docs/merging.md")
+PAGES = ("README.md", "README.zh-CN.md", "docs/online.md", "docs/merging.md", "docs/reviews.md")
 URL = "http://127.0.0.1:8000"
 ONLINE = (ROOT / "docs/online.md").read_text("utf-8")
 
@@ -78,6 +79,19 @@ def test_the_rules_of_merges_are_those_of_the_program() -> None:
     rows = [cells for cells in map(cells_of, (ROOT / "docs/merging.md").read_text("utf-8").splitlines()) if cells]
     told = [(rule.strip("`"), level, text) for rule, level, text, _ in rows[2:]]
     assert told == [(rule.id, rule.level, rule.message_zh) for rule in MERGE_RULES.values()]
+
+
+def test_the_kinds_and_risks_of_reviews_are_those_of_the_program() -> None:
+    rows = [cells for cells in map(cells_of, (ROOT / "docs/reviews.md").read_text("utf-8").splitlines()) if cells]
+    told = {row[0].strip("`"): row[1:] for row in rows}
+    for kind in ReviewKind:
+        assert set(re.findall("`([A-Z_]+)`", told[kind][-1])) == DECISIONS[kind]
+    assert [[name, *told[name]] for name in told if name in RISKS] == [
+        [risk.id, str(risk.points), risk.message_zh] for risk in RISKS.values()
+    ]
+    assert {scope for row in rows for scope in re.findall("`([a-z:]+)`", row[-1])} & SCOPES.keys() == {
+        scope for scope in SCOPES if scope.startswith(("reviews:", "merges:"))
+    }
 
 
 def cells_of(line: str) -> list[str]:

@@ -86,7 +86,8 @@ def test_a_merge_is_previewed_asked_for_approved_and_undone(desk: Desk) -> None:
     assert "ECIF-5005" in desk.does("approve", operation, "--by", "张三", code=1)
     assert "MERGE DONE" in desk.approves(asked)
     assert f"{b} → {a}" in desk.does("customer", b)
-    assert "ECIF-2013" in desk.does("approve", operation, "--by", "李四", code=1)
+    decided = desk.does("approve", operation, "--by", "李四", code=1)
+    assert "ECIF-2013" in decided and "decided DONE" in decided
     touched = desk.does("undo", operation, "--preview")
     assert f"resurrected {b}" in touched and "arrived 0, events 0" in touched
     assert "REVERSE DONE" in desk.approves(desk.does("undo", operation, *WHY))
@@ -105,13 +106,14 @@ def test_a_split_and_a_refusal(desk: Desk) -> None:
     assert "REJECTED" in desk.does("approve", operation, "--by", "李四", "--reject", "--note", "证明不符")
     assert "SPLIT DONE" in desk.approves(desk.does("split", no, "--record", "core:9", *WHY))
     assert desk.no("9") != no
-    assert "ECIF-3033 源记录不属于该客户" in desk.does("split", no, "--record", "core:9", *WHY, code=1)
+    refused = desk.does("split", no, "--record", "core:9", *WHY, code=1)
+    assert "ECIF-3033 源记录不属于该客户" in refused and refused.endswith(": core:9")
 
 
 def test_a_judgement_holds_or_waits(desk: Desk) -> None:
     assert "the judgement holds" in desk.does("judge", "core:1", "core:3", "NOT_SAME", *WHY)
     refused = desk.does("merge", desk.no("1"), desk.no("3"), *WHY, "--evidence", "x", code=1)
-    assert "须先撤回裁决" in refused
+    assert "JUDGED_NOT_SAME 已裁决为非同一客户, 须先撤回裁决" in refused and "core:1 + core:3" in refused
     assert "the judgement holds" in desk.does("judge", "core:3", "core:1", "WITHDRAWN", *WHY)
 
 
@@ -131,3 +133,46 @@ def test_wrong_use(desk: Desk) -> None:
         assert word in desk.does(*arguments, code=2)
     assert "ECIF-2001" in desk.does("merge", a, "999999999999", *WHY, code=1)
     assert "ECIF-2007" in desk.does("approve", 4711, "--by", "李四", code=1)
+
+
+def test_a_record_is_not_judged_with_itself(desk: Desk) -> None:
+    for verdict in ("SAME", "NOT_SAME", "WITHDRAWN"):
+        refused = desk.does("judge", "core:1", "core:1", verdict, *WHY, code=1)
+        assert "ECIF-1001" in refused and "须为两条不同的源记录" in refused
+
+
+BYTES = "张\udcff"
+"""What Python makes of bytes that are no UTF-8."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("judge", f"core:{BYTES}", "core:3", "SAME", *WHY), "SYSTEM:KEY"),
+        (("judge", "core:1", "core:3", "SAME", "--by", "张三", "--reason", BYTES), "--reason"),
+        (("judge", "core:1", "core:3", "SAME", *WHY, "--evidence", BYTES), "--evidence"),
+        (("merge", BYTES, "100000000016", *WHY), "NO"),
+        (("merge", "100000000016", "100000000024", "--survivor", BYTES, *WHY), "--survivor"),
+        (("merge", "100000000016", "100000000024", "--preview", "--by", BYTES), "--by"),
+        (("split", "100000000016", "--record", BYTES, *WHY), "--record"),
+        (("split", "100000000016", "--record", "core:1", "--account", BYTES, *WHY), "--account"),
+        (("operations", "--customer", BYTES), "--customer"),
+        (("reviews", "--customer", BYTES), "--customer"),
+        (("approve", 1, "--by", "李四", "--note", BYTES), "--note"),
+        (("customer", BYTES), "NO"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_the_name_of_its_option(
+    desk: Desk, arguments: tuple[str, ...], named: str
+) -> None:
+    said = desk.does(*arguments, code=2)
+    assert named in said and "UTF-8" in said
+
+
+def test_of_a_reason_what_can_be_seen_is_kept(desk: Desk) -> None:
+    assert "--reason" in desk.does(
+        "judge", "core:1", "core:3", "NOT_SAME", "--by", "张三", "--reason", "\x1b\u202e", code=2
+    )
+    desk.does("judge", "core:1", "core:3", "NOT_SAME", "--by", "张三\u200b", "--reason", " \x1b[31m核实\u202e")
+    kept = "SELECT person || ':' || reason FROM judgement ORDER BY id DESC LIMIT 1"
+    assert scalar(desk.engine, kept) == "张三:[31m核实"

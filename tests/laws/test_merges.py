@@ -133,7 +133,7 @@ class Bank(RuleBasedStateMachine):
 
     def deliver(self, records: list[Any]) -> None:
         """Who was placed by a person stays, but for merges; nobody else leaves a customer unasked, but to go back."""
-        manual, homes, retired, asked = dict(self.rows(MANUAL)), self.homes(), self.retired(), self.moves_asked()  # type: ignore[arg-type]
+        manual, homes, retired, asked = dict(self.rows(MANUAL)), self.homes(), self.retired(), self.rows(MOVES)  # type: ignore[arg-type]
         deliver(self.server, self.digests, *records)
         self.done["sent"] += 1
         now, gone = self.homes(), self.retired()
@@ -141,17 +141,14 @@ class Bank(RuleBasedStateMachine):
         assert all(gone.get(no) == to or retired.get(to) == no for no, to in left.values()), left
         led = {r: {gone.get(no, no), now[r]} for r, no in homes.items() if gone.get(no, no) != now[r]}
         self.done["moved by themselves"] += len(led)
-        asked += self.moves_asked()
-        assert [r for r, ends in led.items() if (r, ends) not in asked] == []
+        back = {(record, gone.get(came, came)) for record, came, *_ in asked}
+        about = [(record, {*ends}) for record, _, *ends in self.rows(MOVES)]
+        assert [r for r, ends in led.items() if (r, ends) not in about and (r, now[r]) not in back] == []
 
     def homes(self) -> dict[str, str]:
         """Under which number each record is."""
         links = "SELECT n.name, customer_no FROM link JOIN n ON n.id = record_id WHERE ended_at IS NULL"
         return dict(self.rows(NAMED + links))  # type: ignore[arg-type]
-
-    def moves_asked(self) -> list[tuple[str, set[str]]]:
-        """The records that open reviews ask about because they moved, each with the two customers."""
-        return [(record, {*ends}) for record, *ends in self.rows(MOVES)]
 
     def retired(self) -> dict[str, str]:
         return dict(self.rows("SELECT customer_no, merged_into FROM party WHERE merged_into IS NOT NULL"))  # type: ignore[arg-type]
@@ -161,7 +158,8 @@ class Bank(RuleBasedStateMachine):
     @rule(a=_some, b=_some, verdict=st.sampled_from(SAID))
     def judge(self, a: str, b: str, verdict: Verdict) -> None:
         if a != b:
-            self.attempt("judged", self.stewards.judge, a, b, verdict)
+            done = self.attempt("judged", self.stewards.judge, a, b, verdict)
+            self.merged += [done.id] if done and done.outcome["retired"] else []
 
     @rule(keys=st.lists(_some, min_size=2, max_size=3, unique=True), evidence=st.sampled_from(("证明", "证明", "")))
     def merge(self, keys: list[str], evidence: str) -> None:
@@ -231,7 +229,7 @@ class Bank(RuleBasedStateMachine):
 
     @rule(a=_some, b=_some)
     def preview(self, a: str, b: str) -> None:
-        """Looking changes nothing, not even the next number."""
+        """Looking changes nothing."""
         before = self.bank()
         self.attempt("previewed", self.stewards.run, merges.preview_merge, self.stewards.nos([a, b]))
         self.attempt("previewed", self.stewards.run, splits.preview_split, self.stewards.no(a), [name(a)])

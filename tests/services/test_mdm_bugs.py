@@ -143,3 +143,17 @@ def test_nobody_is_asked_of_those_who_are_tied_to_whom_he_was_told_apart_from(
     assert open_reviews(engine) == set() and scalar(engine, asked) == 0
     deliver(engine, digests, record("core", "1", "张三丰", id=ID_A, day=1, phone="13912345670"))
     assert open_reviews(engine) == set() and scalar(engine, asked) == 0
+
+
+def test_nobody_is_asked_of_the_further_records_of_who_turns_out_to_be_told_apart(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """core:1 is not core:2, who is card:3; now core:1 is core:4 too, whose other record was a question with card:3."""
+    deliver(engine, digests, record("core", "1", "张三丰"), record("core", "2", "王五一"))
+    deliver(engine, digests, record("card", "3", "赵六六", id=ID_A))
+    stewards.merge("core:2", "card:3", survivor="card:3")
+    stewards.judge("core:1", "core:2", Verdict.NOT_SAME)
+    deliver(engine, digests, *(record(system, "4", "欧阳锋", id=ID_A) for system in ("core", "loan")))
+    assert len(open_reviews(engine)) == 1
+    stewards.merge("core:1", "core:4", survivor="core:4")
+    assert open_reviews(engine) == set() and broken(engine) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from people import citizen, deliver, golden, parties, record, scalar
 from promises import derived
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from stewards import Stewards, name
 
 from ecif.db import run_transaction
@@ -27,6 +29,7 @@ from ecif.services import (
     reversals,
     review_decisions,
     review_queue,
+    splits,
 )
 from ecif.services.check_answers import Check
 from ecif.services.context import Call, Context, KeyDigests
@@ -72,6 +75,7 @@ def test_an_operation_is_found_under_the_numbers_that_it_brought_forth(stewards:
     assert listed(stewards, "core:2") == listed(stewards, other) == [
         (merge.id, Status.REVERSED), (undo.id, Status.DONE)
     ]  # fmt: skip
+    assert listed(stewards, "core:2", kind="REVERSE") == [(undo.id, Status.DONE)]
     assert listed(stewards, "core:3") == []
 
 
@@ -98,6 +102,39 @@ def test_who_shows_other_evidence_asks_for_something_else(stewards: Stewards, mo
     )  # fmt: skip
     before = stewards.run(lambda session, context: operations.get(session, first.id))
     assert (before.status, before.note, before.checker) == (Status.REJECTED, REPLACED, None)
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["after it was found", "before"])
+def test_what_is_taken_back_while_it_is_asked_for_again_stays_so(
+    stewards: Stewards, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    nos, find = stewards.nos(KEYS[:2]), operations.same
+    first = stewards.run(merges.ask_merge, nos, reason="x")
+
+    def meanwhile(session: Session, *wanted: Any) -> Any:
+        if Status.PENDING not in wanted:
+            return find(session, *wanted)
+        monkeypatch.undo()
+        waiting = find(session, *wanted) if found else None
+        stewards.run(approvals.withdraw, first.id)
+        return waiting or find(session, *wanted)
+
+    monkeypatch.setattr(operations, "same", meanwhile)
+    second = stewards.run(merges.ask_merge, nos, reason="x", evidence="公安证明")
+    assert listed(stewards, "core:1") == [(first.id, Status.WITHDRAWN), (second.id, Status.PENDING)]
+
+
+def test_a_rule_that_holds_only_since_it_was_asked_for_blocks_it_too(stewards: Stewards) -> None:
+    nos = stewards.nos(KEYS[:2])
+    for act in (maintenance.restrict, maintenance.reactivate):
+        decides(stewards, act, "core:2")
+    asked = stewards.run(merges.ask_merge, nos, reason="x")
+    decides(stewards, maintenance.restrict, "core:2")
+    with pytest.raises(MergeBlocked):
+        stewards.approve(asked)
+    assert stewards.nos(KEYS[:2]) == nos
+    decides(stewards, maintenance.reactivate, "core:2")
+    assert stewards.approve(asked).status is Status.DONE
 
 
 # A merge that is no more
@@ -141,6 +178,52 @@ def test_a_merge_that_a_record_left_by_itself_is_no_more(engine: Engine, digests
         stewards.reverse(merge)
 
 
+@pytest.mark.parametrize("parted", ["split", "judged"])
+def test_what_parted_a_customer_stands_whatever_is_undone_later(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, parted: str
+) -> None:
+    """And what was asked for meanwhile is not undone either."""
+    deliver(engine, digests, *(record("card", str(n), "赵六七", id=citizen(6)) for n in (1, 2)))
+    if parted == "split":
+        done: Any = stewards.split("card:1", "card:2")
+    else:
+        done = stewards.judge("card:1", "card:2", Verdict.NOT_SAME)
+    number, other = stewards.nos(("card:1", "core:2"))
+    merge = stewards.merge("core:1", "card:1", survivor="core:1")
+    assert listed(stewards, "core:1") == [(done.id, Status.DONE), (merge.id, Status.DONE)], "under each of his numbers"
+    asked = stewards.run(merges.ask_merge, [number, other], reason="x")
+    leaving = stewards.run(splits.ask_split, number, [name("card:1")], reason="x")
+    undo = stewards.reverse(merge)
+    assert listed(stewards, "card:1") == [
+        (done.id, Status.DONE), (merge.id, Status.REVERSED), (asked.id, Status.PENDING), (leaving.id, Status.PENDING),
+        (undo.id, Status.DONE),
+    ]  # fmt: skip
+
+
+def test_of_two_merges_of_the_same_the_one_that_stands_is_given_back(stewards: Stewards) -> None:
+    nos = stewards.nos(KEYS)
+    first = stewards.merge(*nos)
+    stewards.split("core:1", "core:2")
+    stewards.judge("core:1", "core:2", Verdict.WITHDRAWN)
+    second = stewards.merge(*nos)
+    assert first.id != second.id == stewards.run(merges.ask_merge, nos, reason="x").id
+
+
+def test_an_undo_is_never_half_of_it(engine: Engine, stewards: Stewards) -> None:
+    """A third, who came with a later merge, was judged to be the same as both: that merge has to go first."""
+    before = golden(engine)
+    first = stewards.merge("core:1", "core:2", survivor="core:1")
+    second = stewards.merge("core:1", "core:3", survivor="core:1")
+    stewards.judge("core:2", "core:3", Verdict.SAME)
+    kept = golden(engine)
+    with pytest.raises(ReverseBlocked) as blocked:
+        stewards.reverse(first)
+    assert blocked.value.later == [second.id] and golden(engine) == kept
+    for merge in (second, first):
+        stewards.reverse(merge)
+    assert golden(engine) == before
+
+
 def test_a_number_stays_with_its_own_where_the_record_it_was_issued_for_is_split_off(
     engine: Engine, digests: KeyDigests
 ) -> None:
@@ -172,8 +255,10 @@ def test_whose_only_record_would_be_split_off_a_merge_is_undone_instead(engine: 
 
 def test_that_two_customers_are_one_is_said_of_the_records_themselves(stewards: Stewards) -> None:
     stewards.merge("core:1", "core:3", survivor="core:1")
-    asked = stewards.run(judging.judge, name("core:3"), name("core:2"), Verdict.SAME, reason="x", evidence="证明 1")
-    assert (asked.kind, asked.evidence) == ("MERGE", "证明 1")
+    asked = stewards.run(
+        judging.judge, name("core:3"), name("core:2"), Verdict.SAME, reason="x", evidence="证明 1", override=["CLOSED"]
+    )
+    assert (asked.kind, asked.evidence, asked.override) == ("MERGE", "证明 1", ("CLOSED",))
     assert asked.request["source_records"] == [["core", "2"], ["core", "3"]]
     stewards.approve(asked)
     said = stewards.run(lambda session, context: judgements.history(session, name("core:2")))
@@ -187,6 +272,26 @@ def test_evidence_lets_two_valid_numbers_be_judged_one_persons(engine: Engine, d
         stewards.run(judging.judge, *two, Verdict.SAME, reason="x")
     stewards.approve(stewards.run(judging.judge, *two, Verdict.SAME, reason="x", evidence="号码变更证明"))
     assert len(parties(engine)) == 1
+
+
+def test_a_record_that_leaves_while_it_is_judged_is_looked_at_again(
+    engine: Engine, digests: KeyDigests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was found under a number, and is split off before that is locked."""
+    deliver(engine, digests, *(record(system, "1", "张三丰", id=citizen(1)) for system in ("core", "card")))
+    stewards, find = Stewards(engine, digests), judging.located
+    no = stewards.no("core:1")
+
+    def meanwhile(session: Session, names: Any) -> Any:
+        monkeypatch.undo()
+        found = find(session, names)
+        stewards.split("core:1", "card:1")
+        return found
+
+    monkeypatch.setattr(judging, "located", meanwhile)
+    with pytest.raises(OperationStale) as stale:
+        stewards.judge("core:1", "card:1", Verdict.SAME)
+    assert stale.value.changed == [no]
 
 
 def told_apart(engine: Engine, digests: KeyDigests) -> Stewards:
@@ -213,8 +318,10 @@ def test_a_judgement_taken_back_merges_nobody_past_the_rules(engine: Engine, dig
     with pytest.raises(MergeBlocked) as blocked:
         stewards.run(*back, reason="x")
     assert [f.rule for f in blocked.value.findings] == ["RESTRICTED"] and len(parties(engine)) == 2
+    back = (judging.judge, name("core:2"), name("core:1"), Verdict.WITHDRAWN)
     asked = stewards.run(*back, reason="x", override=["RESTRICTED"])
     assert (asked.kind, asked.override) == ("JUDGEMENT", ("RESTRICTED",))
+    assert [listed(stewards, key, status="PENDING") for key in KEYS[:2]] == [[(asked.id, Status.PENDING)]] * 2
     done = stewards.approve(asked)
     assert len(parties(engine)) == 1 and done.outcome and done.outcome["survivor"] == stewards.no("core:1")
     assert scalar(engine, OPEN_TO_DO) == stewards.no("core:1"), "both held Class I"
@@ -292,6 +399,29 @@ def test_what_a_record_opens_after_it_left_is_not_told(engine: Engine, digests: 
     deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1), accounts=(opened[1],), day=9), now=now)
     _, since = stewards.run(reversals.preview_reverse, merge.id)
     assert [item.record for item in since.holdings["accounts"]] == [("core", "1")]
+
+
+def test_accounts_are_told_under_the_number_that_the_merged_ones_led_to_on_the_day_they_were_opened(
+    engine: Engine, digests: KeyDigests, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the days of the bank, where it is the 2nd, and the 6th, at 17:00 UTC; an account tells no time of day."""
+    one, _, three = stewards.nos(KEYS)
+
+    def on(*day: int) -> None:
+        monkeypatch.setattr("stewards.START", datetime(2026, 8, *day, tzinfo=UTC))
+
+    on(1, 17)
+    merge = stewards.merge("core:1", "core:2", survivor="core:1")
+    on(5, 17)
+    stewards.merge("core:1", "core:3", survivor="core:3")
+    on(9)
+    days = (9, 6, 5, 2, 1, 10)
+    opened = tuple(Account(f"62170000{n:08d}", "SAVINGS", AccountStatus.NORMAL, date(2026, 8, n)) for n in days)
+    deliver(engine, digests, record("core", "1", "张三丰", accounts=opened, day=220), now=stewards.context().now)
+    _, since = stewards.run(reversals.preview_reverse, merge.id)
+    told = [(item.data["opened_on"].day, item.data["customer_no"]) for item in since.holdings["accounts"]]
+    assert sorted(told) == sorted([(2, one), (5, one), (6, one), (6, three), (9, three)])
+    assert [day for day, _ in told] == [2, 5, 6, 6, 9]
 
 
 def test_answers_of_checks_are_kept_for_a_time(engine: Engine, stewards: Stewards) -> None:

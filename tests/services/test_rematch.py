@@ -226,6 +226,20 @@ def test_who_merges_is_told_of_records_in_doubt(engine: Engine, digests: KeyDige
     assert rules(stewards, two)["OPEN_REVIEWS"] == {"reviews": 1}
 
 
+def test_who_merges_is_told_what_is_open_with_others_and_what_moved(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """Whether the two are one is what he answers; which of them a record belongs to is still open then."""
+    deliver(engine, digests, record("loan", "3", "李四光", id=ID_A))
+    asking, other = [*stewards.nos(["core:1", "loan:3"])], stewards.no("core:2")
+    assert "OPEN_REVIEWS" not in rules(stewards, asking)
+    for no in asking:
+        assert rules(stewards, [no, other])["OPEN_REVIEWS"] == {"reviews": 1}
+    deliver(engine, digests, record("card", "1", "王五一", id=ID_C, day=9))
+    moved = rules(stewards, stewards.nos(["core:1", "card:1"]))
+    assert moved["OPEN_REVIEWS"] == {"reviews": 2}
+
+
 def test_a_misfit_goes_where_its_record_goes(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
     """The merge is undone: core:2 leaves with loan:2, whom it does not fit either."""
     deliver(engine, digests, B2)

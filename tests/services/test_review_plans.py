@@ -56,3 +56,15 @@ def test_a_page_is_found_by_the_index(queue: Engine, sort: Sort) -> None:
             assert not re.search(r"Seq Scan on merge_review", told), told
             index = "ix_merge_review_customer" if wanted.customer else "ix_merge_review_queue"
             assert index in told, told
+
+
+@pytest.mark.parametrize("state", ["", "CLOSED"])
+def test_who_is_left_out_by_a_filter_costs_no_look_at_a_row(queue: Engine, state: str) -> None:
+    """Also where a filter leaves hardly anybody: then the whole queue is gone through, in its index."""
+    filters = [{"kind": "FOLLOW_UP"}, {"level": "N1"}, {"rule": "P-N1"}]
+    for wanted in (*filters, *([] if state else [{"state": "ESCALATED"}, {"claimed_by": "张三"}])):
+        with explained(queue) as plans:
+            assert page(queue, Sort.PRIORITY, Place(NOW), Filter(**{"state": state} | wanted)).reviews == []
+        (column,) = wanted
+        told = "\n".join(plans)
+        assert re.search(rf"Index Cond: .*\b{column}\b", told), told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -208,6 +209,24 @@ def test_not_the_same_holds_at_once_and_never_comes_back(
     assert closed.value.outcome == "NOT_SAME"
 
 
+def test_what_one_act_told_apart_is_taken_back_as_one(engine: Engine, digests: KeyDigests) -> None:
+    """Of two customers whose records make many pairs; what was said of them otherwise, and of others, stays."""
+    stewards, number = Stewards(engine, digests), citizen(1)
+    deliver(engine, digests, *(record(s, f"{n}", "张三丰", id=number) for s in ("core", "loan") for n in range(2)))
+    deliver(engine, digests, *(record("card", f"{n}", "赵六六", id=number) for n in range(3)))
+    stewards.judge("core:1", "card:2", Verdict.NOT_SAME)
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    asked = scalar(engine, "SELECT count(*) FROM judgement")
+    assert asked > 6 and reviews(engine) == []
+    stewards.judge("core:0", "card:0", Verdict.WITHDRAWN)
+    with pytest.raises(MergeBlocked) as blocked:
+        stewards.run(merges.ask_merge, stewards.nos(["core:0", "card:0"]), reason="x")
+    assert [found.data["pairs"] for found in blocked.value.findings] == [[["core:1", "card:2"]]]
+    stewards.judge("core:1", "card:2", Verdict.WITHDRAWN)
+    assert len(reviews(engine)) == 1, "it is a question again"
+    stewards.merge("core:0", "card:0")
+
+
 def test_a_customers_later_records_open_no_new_question_about_those_judged_apart(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
@@ -275,6 +294,7 @@ def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> N
     stewards.run(review_decisions.claim, review)
     with engine.begin() as connection:
         connection.execute(text("UPDATE merge_review SET claimed_at = claimed_at - interval '9 hours'"))
+    assert page(engine, Sort.OLDEST, Place(stewards.context().now), 9, claimed_by="maker").reviews == []
     assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
 
 
@@ -407,6 +427,19 @@ def test_a_rebuild_leaves_reviews_as_they_are(engine: Engine, digests: KeyDigest
     assert reviews(engine, "true") == before
 
 
+def test_what_was_decided_is_found_under_every_number_that_the_customers_had(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    review = only(engine)
+    deliver(engine, digests, record("loan", "x", "郑又新"))
+    stewards.merge("loan:x", "card:b1", survivor="loan:x")
+    for no in (review.customer_lo, review.customer_hi, stewards.no("loan:x")):
+        wanted = Filter(state="CLOSED", customer=no)
+        page = stewards.run(lambda s, c, w=wanted: review_queue.listing(s, w, Sort.NEWEST, Place(c.now)))
+        assert [row.id for row in page.reviews] == [review.id]
+
+
 def test_what_is_settled_elsewhere_is_outdated(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
     review = only(engine).id
     stewards.judge("core:a1", "card:b1", Verdict.NOT_SAME)
@@ -458,6 +491,7 @@ def walk(engine: Engine, sort: Sort, as_of: Any, limit: int, between: Any = None
     while place:
         found = page(engine, sort, Place.of(str(place)), limit, **wanted)
         seen += [row.id for row in found.reviews]
+        assert len(seen) == len(set(seen)), "a page goes on after the one before"
         place = found.next
         if between:
             between()
@@ -501,18 +535,44 @@ def test_a_page_goes_on_where_it_was_while_the_queue_changes(engine: Engine, que
     numbers = iter(range(100, 200))
 
     def arrive() -> None:
-        deliver(engine, queue.digests, *doubtful(next(numbers)))
+        deliver(engine, queue.digests, *doubtful(next(numbers)), now=queue.context().now)
         left = [row.id for row in reviews(engine) if row.id in before]
         decide(queue, left[0], D.NOT_SAME)
 
     seen = walk(engine, sort, queue.context().now, 5, arrive)
     closed = {row.id for row in reviews(engine, "closed_at IS NOT NULL")}
-    assert len(seen) == len(set(seen)) and before - closed <= set(seen)
+    assert before - closed <= set(seen)
+    assert sort is not Sort.PRIORITY or before >= set(seen), "who came later had no age then"
+
+
+def test_who_comes_right_after_a_page_is_on_the_next(engine: Engine, digests: KeyDigests) -> None:
+    """Of another class, to the microsecond."""
+    deliver(engine, digests, *doubtful(1), *doubtful(2))
+    low, high = (row.id for row in reviews(engine))
+    now = Stewards(engine, digests).context().now
+    with engine.begin() as connection:
+        for review, risk, age in ((low, 2, 500), (high, 1, 1001)):
+            opened = {"at": now - timedelta(microseconds=age), "id": review, "risk": risk}
+            connection.execute(text("UPDATE merge_review SET opened_at = :at, risk = :risk WHERE id = :id"), opened)
+    assert walk(engine, Sort.PRIORITY, now, 1) == [high, low]
+
+
+@pytest.mark.parametrize("sort", Sort)
+def test_closed_reviews_are_listed_by_the_time_they_were_closed(engine: Engine, queue: Stewards, sort: Sort) -> None:
+    """The last first, unless the oldest are asked for; many were closed at one time."""
+    for risk in (3, 2):
+        bulk(queue, D.NOT_SAME, preview(queue, D.NOT_SAME, risk=risk).seen, risk=risk)
+    way = "ASC" if sort is Sort.OLDEST else "DESC"
+    closed = sorted(reviews(engine, "state = 'CLOSED'"), key=lambda row: (row.closed_at, row.id), reverse=way == "DESC")
+    for limit in (1, 3, 100):
+        assert walk(engine, sort, queue.context().now, limit, state="CLOSED") == [row.id for row in closed]
+    assert walk(engine, sort, queue.context().now, 3, state="CLOSED", risk=2) == [r.id for r in closed if r.risk == 2]
 
 
 def test_the_queue_is_filtered(engine: Engine, queue: Stewards) -> None:
     now, rows = queue.context().now, reviews(engine)
     queue.run(review_decisions.claim, rows[0].id)
+    queue.run(review_decisions.claim, rows[4].id, person="other")
     decide(queue, rows[1].id, D.ESCALATE)
     decide(queue, rows[2].id, D.NOT_SAME)
 

@@ -41,6 +41,7 @@ from ecif.domain.records import (
     RelatedParty,
     RelationType,
 )
+from ecif.domain.review_policy import REMARK_MAX
 from ecif.domain.text import visible
 from ecif.services.maintenance import OWN_KEY
 
@@ -63,6 +64,8 @@ def _text(most: int) -> Any:
 Name = _text(200)
 Word = _text(40)
 Line = _text(500)
+Remark = _text(REMARK_MAX)
+AccountNumber = _text(64)
 
 
 class IdentifierBody(Asked):
@@ -102,7 +105,7 @@ class RelatedBody(Asked):
 class AccountBody(Asked):
     """账户: that it exists, never what is on it."""
 
-    number: _text(64)  # type: ignore[valid-type]
+    number: AccountNumber  # type: ignore[valid-type]
     kind: Word = Field(description="账户种类; 借记卡为 DEBIT_CARD")  # type: ignore[valid-type]
     status: AccountStatus = AccountStatus.NORMAL
     opened_on: Day | None = None

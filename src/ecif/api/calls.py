@@ -105,6 +105,16 @@ class Edge:
             raise Problem.of("ECIF-1001", 422, errors=[finding("header.If-Match", "etag")])
         return int(found[1])
 
+    def expects_none(self) -> None:
+        """For a call about several things, of whose versions none can be meant alone: to pass over one that is named would
+        break the promise of If-Match.
+
+        Raises:
+            Problem: 422, If-Match names one.
+        """
+        if self.expected() is not None:
+            raise Problem.of("ECIF-1001", 422, errors=[finding("header.If-Match", "etag_of_several")])
+
     def must_expect(self) -> int:
         """The version that If-Match names, which this call has to.
 
@@ -115,6 +125,21 @@ class Edge:
         if version is None:
             raise Problem.of("ECIF-1012", 428)
         return version
+
+
+NoRedirect = Annotated[
+    bool, Header(alias="X-No-Redirect", description="true: refuse a merged number instead of writing to its survivor")
+]
+
+
+def must_be_live(no: str, live: str) -> None:
+    """That a number stands for itself, for a caller who takes no redirect.
+
+    Raises:
+        Problem: 409, it was merged.
+    """
+    if no != live:
+        raise Problem.of("ECIF-2010", 409, detail=live)
 
 
 def _plain(value: Any) -> Any:

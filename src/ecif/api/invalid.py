@@ -18,6 +18,9 @@ _NAME = re.compile("[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _ALTERNATIVE = re.compile(r"[A-Z]\w*Body|(constrained-)?str|.*\[.*")
 """How pydantic calls the forms that a value may take: no part of where it stands."""
 
+_MEMBER = re.compile(r"<\w+\.\w+: ('[^']*')>")
+"""How pydantic calls a member of an enum, where only some are allowed: callers know its value."""
+
 _RULES = (
     ("missing", "必填", "is required"),
     ("missing_for_channel", "本渠道必填", "this channel has to state it"),
@@ -72,6 +75,12 @@ _RULES = (
         "a cursor of another order: begin with the first page",
     ),
     ("one_record_twice", "须为两条不同的源记录", "two different source records are wanted"),
+    (
+        "etag_of_several",
+        "涉及多个客户, 不能指明版本; 复核时会核对申请后有无变化",
+        "several customers are meant, of which it can't name the versions: that they are as when it was asked for is checked"
+        " when it is approved",
+    ),
     ("etag", '应为一个 ETag, 如 "v7"', 'one ETag is wanted, such as "v7"'),
 )
 _TEXTS = {rule: (zh, en) for rules, zh, en in _RULES for rule in rules.split()}
@@ -85,7 +94,7 @@ def unfit(rule: str) -> PydanticCustomError:
 
 def finding(field: str, rule: str, context: Mapping[str, Any] | None = None) -> Finding:
     """That a field breaks a rule of the table."""
-    zh, en = (text.format_map(context or {}) for text in _TEXTS.get(rule, _OTHERWISE))
+    zh, en = (_MEMBER.sub(r"\1", text.format_map(context or {})) for text in _TEXTS.get(rule, _OTHERWISE))
     zh = zh.replace("' or '", "' 或 '")  # pydantic lists what is allowed in English
     return {"field": field, "rule": rule, "message_zh": zh, "message_en": en}
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from ecif.api.bodies import Line, Name
-from ecif.api.invalid import unfit
+from ecif.api.bodies import AccountNumber, Line, Name
 from ecif.api.parameters import Asked
 from ecif.domain.judgements import Verdict
 from ecif.domain.merge_policy import OVERRIDABLE
@@ -65,7 +64,7 @@ class ReverseBody(_Reasoned):
 class NamedAccount(RecordBody):
     """账户, by the source record that names it."""
 
-    number: Annotated[str, Field(min_length=1, max_length=64)] = Field(description="账号")
+    number: AccountNumber = Field(description="账号")  # type: ignore[valid-type]
 
 
 class SplitPreviewBody(Asked):
@@ -98,9 +97,3 @@ class JudgementBody(_Overriding):
     verdict: Literal[Verdict.SAME, Verdict.NOT_SAME, Verdict.WITHDRAWN] = Field(
         description="SAME 同一客户, NOT_SAME 非同一客户, WITHDRAWN 撤回先前裁决"
     )
-
-    @model_validator(mode="after")
-    def _are_two(self) -> JudgementBody:
-        if self.records[0].name == self.records[1].name:
-            raise unfit("one_record_twice")
-        return self

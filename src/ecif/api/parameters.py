@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -224,10 +224,8 @@ class EventsQuery(Asked):
 class OperationsQuery(Asked):
     """A page of operations."""
 
-    status: Literal[Status.PENDING, Status.DONE, Status.REJECTED, Status.REVERSED] | None = Field(
-        None, description="操作状态"
-    )
-    kind: Literal[Kind.MERGE, Kind.SPLIT, Kind.REVERSE, Kind.JUDGEMENT] | None = Field(None, description="操作种类")
+    status: Status | None = Field(None, description="操作状态")
+    kind: Kind | None = Field(None, description="操作种类")
     customer_no: str = Field("", pattern="^([0-9]{12})?$", description="客户号, also one that was merged")
     after: int = Field(0, ge=0, lt=2**63, description="next_after of the page before")
     limit: int = Field(20, ge=1, le=100)

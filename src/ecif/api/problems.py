@@ -87,7 +87,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "留下的均为被合并客户的源记录, 请改为撤销合并",
         "only records of merged numbers would stay: undo the merge instead",
     ),
-    "ECIF-3040": ("须先撤销其后的操作", "later operations have to be undone first"),
+    "ECIF-3040": (
+        "其后的操作挡住了撤销: 须先撤销其后的合并; 已被拆分的, 其余部分也用拆分",
+        "later operations stand in the way: undo later merges first; where one was a split, part the rest by a split too",
+    ),
     "ECIF-3041": ("不是有效的合并, 不能撤销", "not a merge that stands: it can't be undone"),
     "ECIF-3042": ("与其他人工裁决矛盾, 须先撤回", "other judgements say the opposite: withdraw them first"),
     "ECIF-3043": (

@@ -17,7 +17,7 @@ from ecif.services.answers import IdempotencyConflict
 from ecif.services.change_requests import ChangeRequestDecided, ChangeRequestNotFound
 from ecif.services.customers import CustomerNotFound
 from ecif.services.four_eyes import MakerIsChecker, NotMaker
-from ecif.services.judging import JudgementContradicts
+from ecif.services.judging import JudgementContradicts, OneRecordTwice
 from ecif.services.maintenance import (
     ChangeRequestStale,
     ChannelTooWeak,
@@ -82,6 +82,7 @@ REFUSALS: dict[type[Exception], tuple[str, int]] = {
     ReverseBlocked: ("ECIF-3040", 409),
     NotReversible: ("ECIF-3041", 409),
     JudgementContradicts: ("ECIF-3042", 409),
+    OneRecordTwice: ("ECIF-1001", 422),
     LeadsOthers: ("ECIF-3043", 409),
     ReviewNotFound: ("ECIF-2008", 404),
     BulkNotFound: ("ECIF-2009", 404),
@@ -123,6 +124,7 @@ SAYS: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
     NumberRetired: lambda e: {"retired": e.no, "customer_no": e.into},
     MergeBlocked: lambda e: {"findings": [finding_view(finding) for finding in e.findings]},
     SurvivorNotMember: lambda e: {"errors": [finding("body.survivor", "not_a_member")]},
+    OneRecordTwice: lambda e: {"errors": [finding("body.records", "one_record_twice")]},
     NotOfCustomer: lambda e: {"source_records": [name_view(name) for name in e.records]},
     ReverseBlocked: lambda e: {"later": list(e.later)},
     LeadsOthers: lambda e: {"customers": list(e.nos)},

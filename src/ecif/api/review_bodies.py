@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ecif.api.bodies import Line, Name
-from ecif.api.invalid import unfit
+from ecif.api.bodies import Line, Name, Remark
+from ecif.api.cursors import CURSOR, place_of
 from ecif.api.merge_bodies import Number, Override
 from ecif.api.parameters import Asked, Word
 from ecif.domain.review_policy import RISK_MAX, ReviewDecision, ReviewKind, ReviewState
 from ecif.services.review_queue import Filter, Place, Sort
 
-COMMENT_MAX = 2000
 IN_BULK = Literal[ReviewDecision.NOT_SAME, ReviewDecision.NEED_INFO, ReviewDecision.ESCALATE]
 OPEN = Literal[ReviewState.OPEN, ReviewState.NEED_INFO, ReviewState.ESCALATED, ReviewState.WAITING]
 Level = Annotated[str, Field(pattern="^[A-Z][A-Z0-9]{0,19}$", examples=["M2"])]
@@ -50,15 +49,14 @@ class ReviewsQuery(_Meant):
     sort: Sort = Field(Sort.PRIORITY, description="priority: risk × age; closed ones by when they were closed")
     after: str = Field(
         "",
-        pattern=r"^([pon][0-9]{1,16}\.[0-9]{1,17}\.[0-9]{1,18})?$",
+        pattern=CURSOR,
         description="next_after of the page before; it keeps the time as of which priorities are reckoned",
     )
     limit: int = Field(50, ge=1, le=100)
 
     @model_validator(mode="after")
     def _of_this_order(self) -> ReviewsQuery:
-        if self.after and self.after[0] != self.sort[0]:
-            raise unfit("cursor_of_another_order")
+        place_of(self.sort, self.after)
         return self
 
     @property
@@ -69,7 +67,7 @@ class ReviewsQuery(_Meant):
     @property
     def place(self) -> Place | None:
         """After which review the page begins."""
-        return Place.of(self.after[1:]) if self.after else None
+        return place_of(self.sort, self.after)
 
 
 class FilterBody(_Meant):
@@ -98,9 +96,7 @@ class DecideBody(Asked):
 class CommentBody(Asked):
     """A remark."""
 
-    text: str = Field(
-        min_length=1, max_length=COMMENT_MAX, pattern=r"\S", description="备注, 请勿写入证件号码等个人信息"
-    )
+    text: Remark = Field(description="备注, 请勿写入证件号码等个人信息")  # type: ignore[valid-type]
 
 
 class BulkPreviewBody(Asked):

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from ecif import terminal
 from ecif.db import open_database, transaction
+from ecif.domain.text import visible
 from ecif.migrate import upgrade
 from ecif.services import derivation
 from ecif.services.context import KeyDigests
@@ -72,6 +73,24 @@ def open_runtime(*, fits: Collection[str] = (derivation.DIGEST_KEY,)) -> Iterato
             if name in unlike:
                 raise SettingsError(UNLIKE[name])
         yield Runtime(settings, engine, digests)
+
+
+def utf8(text: str) -> str:
+    """What was given, if it is a text: the shell hands any bytes over, but nothing else can be looked up or kept.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("应为 UTF-8 文本 a text in UTF-8 is wanted") from None
+    return text
+
+
+def readable(text: str) -> str:
+    """What a reader sees of the text, which is what is kept, as of what callers of the API say."""
+    return visible(utf8(text))
 
 
 def wrong_use(sentence: str) -> NoReturn:

@@ -12,7 +12,7 @@ import typer
 from ecif import server, terminal
 from ecif.api.tokens import EVERY, HOURS_MAX, SCOPES, SUBJECT_LENGTH_MAX, Verifier, is_subject, issue_token
 from ecif.cli.loading import load_files
-from ecif.cli.runtime import EVERYTHING, Runtime, System, app, open_runtime, wrong_use
+from ecif.cli.runtime import EVERYTHING, Runtime, System, app, open_runtime, utf8, wrong_use
 from ecif.db import bound_time, transaction
 from ecif.services import customers as reads
 from ecif.settings import Settings, SettingsError, local_secret
@@ -46,7 +46,7 @@ def _token(settings: Settings, **claims: Any) -> str:
 
 
 @app.command()
-def customer(no: Annotated[str, typer.Argument(metavar="NO")]) -> None:
+def customer(no: Annotated[str, typer.Argument(metavar="NO", parser=utf8)]) -> None:
     """查看客户 Show a golden record, masked, with its sources."""
     with open_runtime() as runtime, transaction(runtime.engine) as session:
         try:

@@ -67,6 +67,9 @@ IN_BULK: Collection[ReviewDecision] = frozenset({D.NOT_SAME, D.NEED_INFO, D.ESCA
 BULK_MAX = 200
 """Reviews in one decision."""
 
+REMARK_MAX = 2000
+"""Characters in one remark (备注)."""
+
 CLAIM_LASTS = timedelta(hours=8)
 """After this a claim (认领) is over, so that nobody's holiday holds a review up."""
 

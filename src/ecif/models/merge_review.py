@@ -33,9 +33,16 @@ class MergeReview(Base):
         Index(None, "customer_lo"),
         Index(None, "customer_hi"),
         Index(None, "operation_id"),
-        Index("ix_merge_review_closed", "closed_at", "id", postgresql_where=sql("closed_at IS NOT NULL")),
-        Index("ix_merge_review_queue", "risk", "opened_at", "id", postgresql_where=sql("closed_at IS NULL")),
-    )
+        Index(
+            "ix_merge_review_closed", "closed_at", "id", "kind", "level", "rule", "risk",
+            postgresql_where=sql("closed_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_merge_review_queue", "risk", "opened_at", "id", "state", "kind", "level", "rule", "claimed_by",
+            postgresql_where=sql("closed_at IS NULL"),
+        ),
+    )  # fmt: skip
+    # the queue is read in the order of an index, and what is filtered by stands in it: who is left out costs no look at a row
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     customer_lo: Mapped[CustomerNo] = mapped_column(String(12), ForeignKey("party.customer_no"))

@@ -21,6 +21,9 @@ from ecif.matching.keys import Key, KeyKind
 from ecif.services.context import KeyDigests
 from ecif.services.rows import query, query_alone
 
+NAMED_MAX = 20
+"""Customers whom one relation may name: they all bear the number that it states."""
+
 _RESOLVE = "SELECT customer_no, coalesce(merged_into, customer_no) AS live FROM party WHERE customer_no = %(no)b"
 _LIVE = "(SELECT coalesce(merged_into, customer_no) FROM party WHERE customer_no = %(customer_no)b)"
 NUMBERS = f"SELECT customer_no FROM party WHERE customer_no = {_LIVE} OR merged_into = {_LIVE}"
@@ -67,14 +70,18 @@ _HISTORY = (
     " WHERE customer_no = %(last_no)b AND version = %(last_version)b))"
     " ORDER BY g.recorded_at DESC, g.customer_no DESC, g.version DESC LIMIT %(limit)b"
 )
-_RELATIONS = (
-    "SELECT r.system, r.key, x.position, x.type, x.name, ARRAY(SELECT DISTINCT other.customer_no FROM record_key k"
+_RELATIONS = (  # each once for whom it names: these customers, else this number, else this name
+    "SELECT system, key, position, type, name, others AS customer_nos FROM (SELECT DISTINCT ON (type, who) *"
+    " FROM (SELECT *, array_remove(named, %(no)b::text) AS others FROM (SELECT r.system, r.key, x.position, x.type, x.name,"
+    " x.digest, ARRAY(SELECT DISTINCT other.customer_no::text FROM record_key k"
     " JOIN link other ON other.record_id = k.record_id AND other.ended_at IS NULL"
-    " WHERE k.digest = x.digest AND other.customer_no <> l.customer_no ORDER BY 1 LIMIT 20) AS customer_nos"
+    f" WHERE k.digest = x.digest ORDER BY 1 LIMIT {NAMED_MAX}) AS named"
     " FROM link l JOIN relation x ON x.record_id = l.record_id JOIN source_record r ON r.id = l.record_id"
-    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL"
-    " AND (r.system, r.key, x.position) > (%(system)b, %(key)b, %(position)b)"
-    " ORDER BY r.system, r.key, x.position LIMIT %(limit)b"
+    " WHERE l.customer_no = %(no)b AND l.ended_at IS NULL) n) o"
+    " CROSS JOIN LATERAL (SELECT coalesce(nullif(others, '{}')::text, digest::text, name) AS who) w"
+    " WHERE named <> ARRAY[%(no)b::text] ORDER BY type, who, system, key, position) s"
+    " WHERE (system, key, position) > (%(system)b, %(key)b, %(position)b)"
+    " ORDER BY system, key, position LIMIT %(limit)b"
 )
 _RICHEST = "SELECT customer_no FROM link WHERE ended_at IS NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM source_record) AS empty"
@@ -223,7 +230,11 @@ def history(session: Session, no: str, *, after: tuple[str, int] = ("", 0), limi
 
 
 def relations(session: Session, no: str, *, after: RecordPart = ("", "", 0), limit: int = 100) -> list[Any]:
-    """Whom the customer's records name, with the numbers of those who are customers too."""
+    """Whom the customer's records name, with the numbers of those who are customers too.
+
+    Several records that name the same are told once, the first of them, and nobody is told to be related to himself: where
+    merges made it so, the records still say it, and an undo lets it show again.
+    """
     return query(session, _RELATIONS, no=no, system=after[0], key=after[1], position=after[2], limit=limit)
 
 

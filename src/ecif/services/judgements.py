@@ -38,9 +38,8 @@ class Word:
     basis: tuple[bytes, bytes] = field(repr=False)
 
 
-NEWEST = (
-    "NOT EXISTS (SELECT FROM judgement n WHERE n.record_lo = j.record_lo AND n.record_hi = j.record_hi AND n.id > j.id)"
-)
+_LATER = "SELECT FROM judgement n WHERE n.record_lo = {0}.record_lo AND n.record_hi = {0}.record_hi AND n.id > {0}.id"
+NEWEST = f"NOT EXISTS ({_LATER.format('j')})"
 """That a judgement ``j`` is the last word on its pair."""
 
 _WORDS = " UNION ".join(
@@ -53,6 +52,12 @@ _TIED = (
     " SELECT CASE WHEN j.record_lo = tied.id THEN j.record_hi ELSE j.record_lo END FROM tied"
     f" JOIN judgement j ON tied.id IN (j.record_lo, j.record_hi) AND j.verdict = 'SAME' AND {NEWEST})"
     f" SELECT record_lo, record_hi FROM tied JOIN judgement j ON j.record_lo = tied.id WHERE verdict = 'SAME' AND {NEWEST}"
+)
+_TOLD_WITH = (
+    "SELECT j.record_lo, j.record_hi FROM judgement t JOIN judgement j ON j.change_id = t.change_id"
+    " WHERE t.record_lo = %(lo)b AND t.record_hi = %(hi)b AND t.verdict = 'NOT_SAME' AND j.verdict = 'NOT_SAME'"
+    f" AND j.record_lo = ANY(%(ids)b::bigint[]) AND j.record_hi = ANY(%(ids)b::bigint[]) AND {NEWEST}"
+    f" AND NOT EXISTS ({_LATER.format('t')})"
 )
 _HISTORY = (
     "SELECT j.id, a.system AS system_lo, a.key AS key_lo, b.system AS system_hi, b.key AS key_hi, j.verdict, j.reason, j.person,"
@@ -137,6 +142,12 @@ def bases(words: Mapping[Pair, Word], features: Mapping[int, Features], renewed:
 def told_apart(judged: Mapping[Pair, str], known: Collection[int]) -> set[int]:
     """The others from whom our records, which are known, were told apart."""
     return {r for p, verdict in judged.items() if verdict == Verdict.NOT_SAME for r in p} - set(known)
+
+
+def told_with(session: Session, told: Pair, ids: Collection[int]) -> list[Pair]:
+    """The pairs of these records that the same act told apart as it did this one, as far as it stands."""
+    lo, hi = told
+    return [(row.record_lo, row.record_hi) for row in query(session, _TOLD_WITH, lo=lo, hi=hi, ids=list(ids))]
 
 
 def tied_beyond(session: Session, judged: Mapping[Pair, str], known: Collection[int]) -> dict[Pair, Verdict]:

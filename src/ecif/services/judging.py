@@ -14,7 +14,7 @@ from ecif.domain.records import RecordName
 from ecif.services import follow_ups, operations
 from ecif.services.changes import log_change
 from ecif.services.context import Context
-from ecif.services.judgements import contradicts, pair
+from ecif.services.judgements import contradicts, pair, told_with
 from ecif.services.merges import allow, ask_merge
 from ecif.services.operations import Kind, Operation
 from ecif.services.outcomes import OperationStale, Regrouped, carry_out, seen, taken_back, unchanged
@@ -24,6 +24,10 @@ from ecif.services.source_records import located
 
 class JudgementContradicts(Exception):
     """Other judgements say the opposite, through the records that they tie; they have to be withdrawn first."""
+
+
+class OneRecordTwice(Exception):
+    """A record is one party's with itself, whatever anybody says."""
 
 
 def judge(
@@ -37,7 +41,8 @@ def judge(
     evidence: str = "",
     override: Collection[str] = (),
 ) -> Operation | None:
-    """Says of two source records whether they are one party's, or takes back what was said.
+    """Says of two source records whether they are one party's, or takes back what was said; that they are not, for all pairs of
+    their customers of which the same act said it.
 
     What moves no record holds at once. What moves some is an operation that waits for another person; that two customers
     are one is a merge. Where the rules would merge customers once it is taken back, that they are not one, it is looked at as
@@ -51,11 +56,14 @@ def judge(
         The operation that waits, None where the judgement holds already.
 
     Raises:
+        OneRecordTwice: it is the same record.
         SourceRecordNotFound: a record was never sent.
         OperationStale, NumberRetired: a record went to another customer meanwhile.
         JudgementContradicts: other judgements tie the records, or keep them apart.
         MergeBlocked: a rule forbids that the customers be one.
     """
+    if one == other:
+        raise OneRecordTwice
     found = located(session, [one, other])
     homes = dict(found.values())
     if verdict is Verdict.SAME and len(set(homes.values())) == 2:
@@ -67,7 +75,7 @@ def judge(
     left = [homes[r] for r in homes if members.home.get(r) != homes[r]]  # before they were locked
     if left:
         raise OperationStale(left)
-    said = _said(members, list(homes), verdict)
+    said = _said(session, members, list(homes), verdict)
     tried = _tried(session, context, members, said, verdict)
     if tried.moved:
         _allowed(session, said, tried, evidence, override)
@@ -92,7 +100,7 @@ def approved_judgement(session: Session, context: Context, operation: Operation)
     found = located(session, [(system, key) for system, key in operation.request["source_records"]])
     operations.keep_records(session, operation.id, members.home)
     verdict = Verdict(operation.request["verdict"])
-    said = _said(members, [record for record, _ in found.values()], verdict)
+    said = _said(session, members, [record for record, _ in found.values()], verdict)
     left: list[Finding] = []
     if not _alone(verdict):
         tried = _tried(session, context, members, said, verdict)
@@ -131,9 +139,11 @@ def _alone(verdict: Verdict) -> bool:
     return verdict is not Verdict.WITHDRAWN
 
 
-def _said(members: Members, two: Sequence[int], verdict: Verdict) -> Said:
+def _said(session: Session, members: Members, two: Sequence[int], verdict: Verdict) -> Said:
     """The judgement, if no other says the opposite by way of third records."""
     said = {pair(*two): verdict}
+    if verdict is Verdict.WITHDRAWN:
+        said |= dict.fromkeys(told_with(session, pair(*two), list(members.home)), verdict)
     after = {p: v for p, v in (members.judged | said).items() if v is not Verdict.WITHDRAWN}
     if contradicts(after):
         raise JudgementContradicts

@@ -185,17 +185,17 @@ def ask(
         _concerns(session, rows[0].id, {customer_no, *seen, *others})
         return get(session, rows[0].id)
     waiting = same(session, kind, request, Status.PENDING)
-    if waiting is None:  # another undo of the same merge
-        raise OperationDecided(Status.PENDING)
-    if waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
+    if waiting and waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
         return waiting
-    why = REPLACED if waiting.seen == seen else OUTDATED
-    outdate(session, context, waiting.id, why)
+    why = REPLACED if waiting and waiting.seen == seen else OUTDATED
+    if waiting:  # unless it was taken back just now
+        outdate(session, context, waiting.id, why)
     anew = ask(
         session, context, kind, customer_no, request, seen,
         reason=reason, evidence=evidence, override=override, reverses=reverses, others=others,
     )  # fmt: skip
-    wait_for(session, context, waiting.id, anew.id, why)
+    if waiting:
+        wait_for(session, context, waiting.id, anew.id, why)
     return anew
 
 

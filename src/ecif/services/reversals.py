@@ -146,8 +146,10 @@ def approved_reverse(session: Session, context: Context, operation: Operation) -
 
 
 def _standing(session: Session, merge_id: int) -> Operation:
+    """The merge, or the judgement that was taken back and let the rules merge, if it stands."""
     merge = operations.get(session, merge_id)
-    if merge.kind is not Kind.MERGE or merge.status is not Status.DONE:
+    merged = merge.kind is Kind.MERGE or (merge.kind is Kind.JUDGEMENT and merge.outcome and merge.outcome["retired"])
+    if not merged or merge.status is not Status.DONE:
         raise NotReversible
     return merge
 
@@ -168,9 +170,14 @@ def _reversible(session: Session, merge: Operation) -> tuple[Members, dict[int, 
     led, held = live_numbers(session, _numbers(merge)), operations.records(session, merge.id)
     stand = _anchors(session, _numbers(merge))
     if len(set(led.values())) != 1 or any(held.get(anchor, no) != no for no, anchor in stand.items()):
-        later = {o.id for no in led for o in operations.listing(session, status="DONE", customer_no=no, after=merge.id)}
-        raise ReverseBlocked(sorted(later))
+        raise ReverseBlocked(_later(session, merge))
     return lock(session, set(led.values())), held
+
+
+def _later(session: Session, merge: Operation) -> list[int]:
+    """What was done since with a number of the merge."""
+    done = (operations.listing(session, status="DONE", customer_no=no, after=merge.id) for no in _numbers(merge))
+    return sorted({operation.id for those in done for operation in those})
 
 
 def _reverse(
@@ -185,7 +192,7 @@ def _reverse(
     said = undoing(session, context, members, held, survivor, _anchors(session, nos), merge.id)
     regrouped = carry_out(session, context, members, said, nos, operation)
     if set(retired) - set(regrouped.resurrected):  # never half of it
-        raise ReverseBlocked([])
+        raise ReverseBlocked(_later(session, merge))
     return regrouped
 
 

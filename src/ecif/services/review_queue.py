@@ -36,9 +36,10 @@ _SUMMARY = ", ".join(
     )
 )  # fmt: skip
 _OF_CUSTOMER = (
-    "(SELECT * FROM merge_review WHERE customer_lo = %(customer)b UNION ALL SELECT * FROM merge_review"
-    " WHERE customer_hi = %(customer)b AND customer_lo <> %(customer)b OFFSET 0)"
+    f"(SELECT * FROM merge_review WHERE customer_lo IN ({customers.NUMBERS}) UNION ALL SELECT * FROM merge_review"
+    f" WHERE customer_hi IN ({customers.NUMBERS}) AND customer_lo NOT IN ({customers.NUMBERS}) OFFSET 0)"
 )
+"""Those that are closed name the numbers of their time, which may have been merged since."""
 _CONDITIONS = {
     "state": "m.state = %(state)b",
     "kind": "m.kind = %(kind)b",
@@ -226,7 +227,7 @@ def _parts(wanted: Filter) -> dict[str, str]:
 
 
 def _params(wanted: Filter, now: datetime) -> Mapping[str, Any]:
-    given = {name: getattr(wanted, name) for name in (*_CONDITIONS, "customer")}
+    given = {name: getattr(wanted, name) for name in _CONDITIONS} | {"customer_no": wanted.customer}
     return {name: value for name, value in given.items() if value} | (
         {"claims_since": now - CLAIM_LASTS} if wanted.claimed_by else {}
     )

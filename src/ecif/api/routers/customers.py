@@ -163,7 +163,7 @@ def get_accounts(no: CustomerNo, who: AccountReading, asked: Annotated[PartsQuer
 
 @router.get("/{no}/relations", responses=PROBLEMS)
 def get_relations(no: CustomerNo, who: Reading, asked: Annotated[PartsQuery, Query()]) -> Response:
-    """客户间关系 Whom the customer's records name, with the numbers of those who are customers too."""
+    """客户间关系 Whom the customer's records name, each once and never himself, with the numbers of those who are customers."""
     clear = FieldClass.IDENTITY in who.clear(asked.clear)
     with who.transaction() as session:
         found = customers.resolve(session, no)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from ecif.api import reading
 from ecif.api.bodies import DeceasedBody, NoteBody, PatchBody, StatusBody
-from ecif.api.calls import EdgeIn, answer
+from ecif.api.calls import EdgeIn, NoRedirect, answer, must_be_live
 from ecif.api.etags import etag
 from ecif.api.parameters import NO_QUERY, CustomerNo, RequestsQuery, View
-from ecif.api.problems import PROBLEMS, Problem
+from ecif.api.problems import PROBLEMS
 from ecif.api.reading import Reader, reads
 from ecif.api.security import needs
 from ecif.api.tokens import Caller
@@ -29,15 +29,12 @@ router = APIRouter(prefix="/v1", tags=["maintenance"])
 Writer = Depends(needs("customers:write"))
 Checker = Annotated[Reader, Depends(reads("changes:approve"))]
 Approver = Annotated[Caller, Depends(needs("changes:approve"))]
-NoRedirect = Annotated[
-    bool, Header(alias="X-No-Redirect", description="true: refuse a merged number instead of writing to its survivor")
-]
 RequestId = Annotated[int, Path(ge=1, le=2**63 - 1, description="复核申请号")]
 
 
 def _changed(changed: Changed, no_redirect: bool = False) -> Answer:
-    if no_redirect and changed.requested_no != changed.customer_no:
-        raise Problem.of("ECIF-2010", 409, detail=changed.customer_no)
+    if no_redirect:
+        must_be_live(changed.requested_no, changed.customer_no)
     shown: dict[str, Any] = {
         "requested_no": changed.requested_no,
         "customer_no": changed.customer_no,

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from ecif.api import reading
 from ecif.api.calls import EdgeIn, answer, now_by
+from ecif.api.cursors import cursor
 from ecif.api.etags import etag
 from ecif.api.merge_views import heads
 from ecif.api.parameters import NO_QUERY, EntriesQuery, View
@@ -44,7 +45,7 @@ def list_merge_reviews(request: Request, who: Reading, asked: Annotated[ReviewsQ
         (head,) = heads(live_numbers(session, [asked.filter.customer])) if asked.filter.customer else [{}]
         found = review_queue.listing(session, asked.filter, asked.sort, asked.place or Place(now), limit=asked.limit)
     items = [review_view(row, now) for row in found.reviews]
-    return reading.answer(head | {"items": items, "next_after": f"{asked.sort[0]}{found.next}" if found.next else None})
+    return reading.answer(head | {"items": items, "next_after": cursor(asked.sort, found.next) or None})
 
 
 @router.get("/merge-reviews/{review_id}", responses=PROBLEMS, response_model=None)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from ecif.api import reading
-from ecif.api.calls import EdgeIn, answer, now_by
+from ecif.api.calls import EdgeIn, NoRedirect, answer, must_be_live, now_by
 from ecif.api.merge_bodies import MergeBody, MergePreviewBody, ReverseBody, SplitBody, SplitPreviewBody
 from ecif.api.merge_views import customers_of, heads, operation_view, preview_view, shown_clear, since_view
 from ecif.api.parameters import NO_QUERY, CustomerNo, View
@@ -65,6 +65,7 @@ def preview_merge(request: Request, body: MergePreviewBody, who: Previewing, see
 @router.post("/merges", dependencies=[Steward, NO_QUERY], responses=PROBLEMS, response_model=None)
 def ask_merge(body: MergeBody, edge: EdgeIn) -> Response:
     """申请合并 Asks for a merge, which another person approves (202); the same again is the same merge (200 once done)."""
+    edge.expects_none()
 
     def work(session: Session, context: Context) -> Answer:
         operation = merges.ask_merge(
@@ -111,7 +112,7 @@ def preview_split(request: Request, no: CustomerNo, body: SplitPreviewBody, who:
 
 
 @router.post("/customers/{no}:split", dependencies=[Steward, NO_QUERY], responses=PROBLEMS, response_model=None)
-def ask_split(no: CustomerNo, body: SplitBody, edge: EdgeIn) -> Response:
+def ask_split(no: CustomerNo, body: SplitBody, edge: EdgeIn, no_redirect: NoRedirect = False) -> Response:
     """申请拆分 Asks for a split (多人一证), which another person approves: these records leave for a number of their own."""
     expected = edge.expected()
 
@@ -120,6 +121,9 @@ def ask_split(no: CustomerNo, body: SplitBody, edge: EdgeIn) -> Response:
             session, context, no, body.names, body.given,
             reason=body.reason, evidence=body.evidence or "", expected=expected,
         )  # fmt: skip
-        return asked(operation, members=heads(live_numbers(session, [no])))
+        live = live_numbers(session, [no])
+        if no_redirect:
+            must_be_live(no, live[no])
+        return asked(operation, members=heads(live))
 
     return edge.run(body, work)
