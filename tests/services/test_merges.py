@@ -595,6 +595,11 @@ def test_who_is_another_person(
         must_be_other(context, Call(*maker).person, maker[0])
 
 
+def test_who_does_not_say_who_he_is_decides_nothing(digests: KeyDigests) -> None:
+    with pytest.raises(MakerIsChecker):
+        must_be_other(Context(DAY, "batch", digests), "anna", "app")
+
+
 def test_what_a_clerk_wrote_on_a_number_goes_where_it_goes(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from people import DAY, citizen, deliver, record
+from people import DAY, citizen, deliver, record, scalar
 from promises import broken, derived
 from sqlalchemy import Engine, text
 from stewards import Stewards, name
@@ -26,7 +26,7 @@ from ecif.services import approvals, merges, review_decisions, review_queue
 from ecif.services.context import KeyDigests
 from ecif.services.rebuild import rebuild
 from ecif.services.rematch import COMPARED_MAX
-from ecif.services.review_decisions import DecisionMoves
+from ecif.services.review_decisions import DecisionMoves, ReviewClosed
 
 ID_A, ID_B, ID_C, ID_D = citizen(1), citizen(2, "19850505"), citizen(3, "19770707"), citizen(5, "19660606")
 A1, A2 = record("core", "1", "张三丰", id=ID_A, phone="13911112222"), record("card", "1", "张三丰", id=ID_A)
@@ -260,8 +260,11 @@ def test_who_is_kept_is_not_asked_about_before_he_changes(
     """And belongs to the customer as he is now: who comes with his number is the customer's too."""
     stewards.merge("core:1", "core:2")
     deliver(engine, digests, STRANGER)
+    judged = "SELECT count(*) FROM judgement WHERE verdict = 'SAME'"
+    before = scalar(engine, judged)
     row = keep(stewards, only(engine, "MISFIT").id)
     assert (row.state, row.outcome, told(engine, row.id)) == ("CLOSED", "SAME", ["SAME"])
+    assert scalar(engine, judged) == before + 1, "nothing is said of the others"
     deliver(engine, digests, replace(STRANGER, phones=A1.phones, business_time=DAY_12))
     deliver(engine, digests, record("card", "1", "张三丰", id=ID_A, accounts=HELD, day=12))
     stewards.run(rebuild)
@@ -270,6 +273,22 @@ def test_who_is_kept_is_not_asked_about_before_he_changes(
     assert stewards.no("ebank:2") == stewards.no("core:1")
     deliver(engine, digests, record("core", "2", "王五一", id=ID_C, day=13))
     assert named(engine, digests, only(engine, "MISFIT")) == {"core:2"}
+
+
+def test_of_stewards_who_keep_it_at_once_one_wins(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2")
+    deliver(engine, digests, STRANGER)
+    review = only(engine, "MISFIT").id
+
+    def attempt(_: int) -> bool:
+        try:
+            return bool(keep(stewards, review))
+        except ReviewClosed:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(attempt, range(4))) == 1
+    assert told(engine, review) == ["SAME"]
 
 
 def test_who_is_kept_brings_no_other_customer_along(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from stewards import Stewards
 
 from ecif.db import run_transaction, transaction
+from ecif.domain.identifier_kinds import IdentifierKind
 from ecif.domain.judgements import Verdict
-from ecif.domain.records import Account, AccountStatus, RecordStatus
+from ecif.domain.records import Account, AccountStatus, PartyType, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, STATE_OF, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
@@ -547,6 +548,15 @@ def test_a_review_tells_all_that_is_known(engine: Engine, digests: KeyDigests, s
     assert {i["field"]: i["level"] for i in pair["items"]}["identifier"] == "EQUAL"
     assert set(review.names.values()) == {("core", "a1"), ("card", "b1")}
     assert set(review.golden) == {row.customer_lo, row.customer_hi}
+    assert review.bearers == dict.fromkeys(review.golden, 1)
+
+
+def test_how_many_bear_a_companys_name_is_told_too(engine: Engine, digests: KeyDigests) -> None:
+    firm = {"party_type": PartyType.ORGANIZATION, "id": "91110108717743469K", "kind": IdentifierKind.USCC}
+    names = ("深圳市望月贸易有限公司", "北京观海餐饮有限公司")
+    deliver(engine, digests, *(record("core", str(n), name, **firm) for n, name in enumerate(names)))
+    with transaction(engine) as session:
+        review = review_queue.get(session, digests, only(engine).id)
     assert review.bearers == dict.fromkeys(review.golden, 1)
 
 
