@@ -123,6 +123,8 @@ def test_pages_of_the_queue(api: Api, question: Question) -> None:
         assert len(seen) == len(set(seen)) and made <= set(seen)
         assert sort != "newest" or seen == sorted(seen, reverse=True)
     page = api.get(QUEUE, params={"limit": 1}).json()
+    as_of = page["next_after"].split(".")[0]
+    assert api.get(QUEUE, params={"after": f"{as_of}.{'9' * 17}.1"}).status_code == 200, "older than any can be"
     other = api.get(QUEUE, params={"limit": 1, "sort": "oldest", "after": page["next_after"]})
     assert is_problem(other, 422, "ECIF-1001")["errors"][0]["rule"] == "cursor_of_another_order"
 

@@ -95,6 +95,14 @@ def test_a_second_merge_adds_to_what_is_open(engine: Engine, stewards: Stewards)
     assert history(engine) == ["NEED_INFO", "REBUILT", "REBUILT", "OUTDATED"]
 
 
+def test_what_was_handed_on_stays_with_whom_it_was_handed_to(engine: Engine, stewards: Stewards) -> None:
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    review = scalar(engine, "SELECT id FROM merge_review WHERE kind = 'FOLLOW_UP'")
+    stewards.run(review_decisions.decide, review, ReviewDecision.ESCALATE, reason="x")
+    stewards.merge("core:1", "core:3", survivor="core:1")
+    assert scalar(engine, f"SELECT state FROM merge_review WHERE id = {review}") == "ESCALATED"
+
+
 @pytest.mark.parametrize("survivor", ["core:1", "core:4"])
 def test_it_follows_the_survivor_and_comes_back(engine: Engine, stewards: Stewards, survivor: str) -> None:
     first = stewards.merge("core:1", "core:2", survivor="core:1")

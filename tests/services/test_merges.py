@@ -148,12 +148,14 @@ def test_an_undo_names_the_later_operations_that_stand_in_its_way(
     middle = stewards.merge("core:2", "loan:3", "ebank:4", survivor="core:2")
     last = stewards.merge("core:1", "core:2", survivor="core:1")
     split = stewards.split("core:1", "loan:3")
+    deliver(engine, digests, record("core", "7", "孙小圣"))
+    joined = stewards.merge("loan:3", "core:7")  # also what was done with the one who has left
     stewards.merge("core:8", "core:9")  # other people's
     stewards.run(splits.ask_split, stewards.no("core:1"), [("card", "1")], reason="x")  # nothing has come of it yet
     for look, why in ((reversals.preview_reverse, {}), (reversals.ask_reverse, {"reason": "x"})):
         with pytest.raises(reversals.ReverseBlocked) as blocked:
             stewards.run(look, middle.id, **why)
-        assert blocked.value.later == [last.id, split.id]
+        assert blocked.value.later == [last.id, split.id, joined.id]
 
 
 def test_what_was_undone_stays_apart_until_it_is_withdrawn(

@@ -27,14 +27,17 @@ from ecif.services import (
     merges,
     operations,
     reversals,
+    review_bulk,
     review_decisions,
     review_queue,
     splits,
 )
+from ecif.services.access import log_clear_read
 from ecif.services.check_answers import Check
 from ecif.services.context import Call, Context, KeyDigests
 from ecif.services.customers import CustomerNotFound
 from ecif.services.four_eyes import NotMaker
+from ecif.services.judging import JudgementContradicts
 from ecif.services.merges import MergeBlocked
 from ecif.services.operations import REPLACED, OperationDecided, Status
 from ecif.services.outcomes import OperationStale
@@ -71,11 +74,13 @@ def test_what_waits_is_found_under_every_number_that_it_would_touch(stewards: St
 def test_an_operation_is_found_under_the_numbers_that_it_brought_forth(stewards: Stewards) -> None:
     merge = stewards.merge("core:1", "core:2")
     other = stewards.nos(KEYS)[0]
+    refused = stewards.run(reversals.ask_reverse, merge.id, reason="x")
+    stewards.run(approvals.reject, refused.id, person="checker")
     undo = stewards.reverse(merge)
     assert listed(stewards, "core:2") == listed(stewards, other) == [
-        (merge.id, Status.REVERSED), (undo.id, Status.DONE)
+        (merge.id, Status.REVERSED), (refused.id, Status.REJECTED), (undo.id, Status.DONE)
     ]  # fmt: skip
-    assert listed(stewards, "core:2", kind="REVERSE") == [(undo.id, Status.DONE)]
+    assert listed(stewards, "core:2", kind="MERGE") == [(merge.id, Status.REVERSED)]
     assert listed(stewards, "core:3") == []
 
 
@@ -294,6 +299,15 @@ def test_a_record_that_leaves_while_it_is_judged_is_looked_at_again(
     assert stale.value.changed == [no]
 
 
+def test_the_evidence_is_on_record_with_what_it_changed(engine: Engine, stewards: Stewards) -> None:
+    stewards.run(judging.judge, name("core:1"), name("core:3"), Verdict.NOT_SAME, reason="x", evidence="核实单")
+    stewards.merge("core:1", "core:2", evidence="证明")
+    query = "SELECT action, reason, evidence FROM change_log ORDER BY id"
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(text(query))]
+    assert rows == [("JUDGE", "x", "核实单"), ("MERGE_CUSTOMERS", "同一人", "证明")]
+
+
 def told_apart(engine: Engine, digests: KeyDigests) -> Stewards:
     """Two of one number, each with a Class I account, who were judged not to be one."""
     for n in (1, 2):
@@ -359,13 +373,21 @@ def test_what_was_done_is_told_under_each_number_while_the_merged_ones_led_there
     merge = stewards.merge("core:1", "core:2", survivor="core:1")
     checked(one, "on the survivor")
     checked(three, "on a stranger")
+    news = record("core", "2", "李四光", phone="13911110009", day=9)
+    deliver(engine, digests, news, now=stewards.context().now)
     second = stewards.merge("core:1", "core:3", survivor="core:3")
     checked(three, "on the last survivor")
+    for purpose in ("投诉", "复核"):
+        read = {"purpose": purpose, "nos": [three], "fields": ["name"]}
+        stewards.run(lambda session, c, read=read: log_clear_read(session, c.call, c.now, **read))
     preview, since = stewards.run(reversals.preview_reverse, merge.id)
     assert merge.outcome and preview.regrouped.resurrected == merge.outcome["retired"]
     assert [span.customer_no for span in since.spans] == [one, three]
     assert [row.caller for row in since.checks] == ["on the survivor", "on the last survivor"]
-    assert [(e.customer_no, e.type) for e in since.events] == [(one, "customer.merged")]
+    assert [(e.customer_no, e.type) for e in since.events] == [
+        (one, "customer.key_identity_changed"), (one, "customer.merged"),
+    ]  # fmt: skip
+    assert [row.purpose for row in since.clear_reads] == ["投诉", "复核"]
     assert [operation.id for operation in since.operations] == [second.id]
 
 
@@ -374,14 +396,14 @@ def test_what_arrived_since_is_told_also_of_records_that_were_there(
 ) -> None:
     deliver(engine, digests, record("core", "2", "李四光", id=citizen(2), day=30))
     merge = stewards.merge("core:1", "core:2", survivor="core:1")
-    for system in ("core", "card"):
+    for system in ("card", "core"):
         again = record(system, "2", "李四光", id=citizen(2), phone="13911110002", day=60)
         deliver(engine, digests, again, now=stewards.context().now)
     _, since = stewards.run(reversals.preview_reverse, merge.id)
     (retired,) = merge.outcome["retired"] if merge.outcome else ()
     assert [(a.name, a.new, a.versions, a.to) for a in since.arrived] == [
-        (("core", "2"), False, 1, retired),
         (("card", "2"), True, 1, retired),
+        (("core", "2"), False, 1, retired),
     ]
     assert scalar(engine, "SELECT count(*) FROM operation") == 1
 
@@ -443,7 +465,7 @@ def test_a_newer_word_is_not_overridden_by_what_was_asked_for_before(engine: Eng
     two = name("core:1"), name("core:2")
     asked = stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x")
     stewards.judge("core:1", "core:3", Verdict.NOT_SAME)
-    assert stewards.run(judging.judge, *two, Verdict.WITHDRAWN, reason="x").id == asked.id
+    assert stewards.run(judging.judge, *two[::-1], Verdict.WITHDRAWN, reason="x").id == asked.id
     assert stewards.run(judging.judge, *two, Verdict.NOT_SAME, reason="书面核实", person="other") is None
     with pytest.raises(OperationStale):
         stewards.approve(asked)
@@ -489,6 +511,33 @@ def test_an_undo_leads_nobody_to_a_third_customer_whom_he_fits_too(engine: Engin
     assert merge.outcome and stewards.no("loan:2") == stewards.no("core:6") != stewards.no("ebank:9")
 
 
+def test_a_judgement_taken_back_is_found_under_whoever_else_is_one_with_them_then(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    """And is no more only when all whom it made one are parted."""
+    stewards = one_of_two_people(engine, digests)
+    asked = stewards.run(judging.judge, name("core:0"), name("core:6"), Verdict.WITHDRAWN, reason="x")
+    numbers = {key: stewards.no(key) for key in ("core:0", "core:6", "loan:2")}
+    assert all((asked.id, Status.PENDING) in listed(stewards, no) for no in numbers.values())
+    stewards.approve(asked)
+    assert len(parties(engine)) == 1
+    (other,) = (key for key in ("core:0", "core:6") if numbers[key] != stewards.no(key))
+    for key, status in (("loan:2", Status.DONE), (other, Status.REVERSED)):
+        stewards.split(key, key)
+        assert dict(listed(stewards, key))[asked.id] is status
+
+
+def test_what_others_contradict_by_way_of_a_third_is_refused(stewards: Stewards) -> None:
+    """Until one of them is taken back: it is the third whom the other two are the same as."""
+    stewards.merge("core:1", "core:2", "core:3", survivor="core:1")
+    with pytest.raises(JudgementContradicts):
+        stewards.judge("core:2", "core:3", Verdict.NOT_SAME)
+    stewards.judge("core:1", "core:3", Verdict.NOT_SAME)
+    with pytest.raises(MergeBlocked):
+        stewards.judge("core:2", "core:3", Verdict.SAME)
+    assert stewards.no("core:1") == stewards.no("core:2") != stewards.no("core:3")
+
+
 def test_what_is_said_of_two_in_the_queue_moves_nobody_to_a_third(engine: Engine, digests: KeyDigests) -> None:
     stewards = one_of_two_people(engine, digests)
     before = golden(engine)
@@ -517,6 +566,19 @@ def tell_apart(stewards: Stewards, one: str, other: str) -> None:
     ends = {*stewards.nos((one, other))}
     (review,) = (row.id for row in rows if {row.customer_lo, row.customer_hi} == ends)
     stewards.run(review_decisions.decide, review, ReviewDecision.NOT_SAME, reason="x")
+
+
+def test_what_is_said_of_many_and_taken_back_leaves_nothing_said(engine: Engine, digests: KeyDigests) -> None:
+    """Neither of those whom it would have led elsewhere."""
+    stewards = one_of_two_people(engine, digests)
+    standing = "SELECT count(*) FROM judgement j WHERE verdict <> 'WITHDRAWN' AND " + judgements.NEWEST
+    before, asked = scalar(engine, standing), reviews(engine)
+    told = Filter(customer=stewards.no("core:0")), ReviewDecision.NOT_SAME
+    seen = stewards.run(review_bulk.preview_bulk, *told).seen
+    done = stewards.run(review_bulk.decide_bulk, *told, reason="x", seen=seen)
+    assert scalar(engine, standing) == before + 2
+    stewards.run(review_bulk.undo_bulk, done.id, reason="x")
+    assert scalar(engine, standing) == before and reviews(engine) == asked
 
 
 def test_a_merge_draws_no_third_customer_in(engine: Engine, digests: KeyDigests) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,12 +20,22 @@ from ecif.domain.records import Account, AccountStatus, RecordStatus
 from ecif.domain.review_policy import RECOMMENDED, STATE_OF, ReviewDecision, risk_class
 from ecif.matching.rules import RULES
 from ecif.matching.types import Outcome
-from ecif.services import approvals, judging, linking, merges, operations, review_bulk, review_decisions, review_queue
+from ecif.services import (
+    approvals,
+    judgements,
+    judging,
+    linking,
+    merges,
+    operations,
+    review_bulk,
+    review_decisions,
+    review_queue,
+)
 from ecif.services.context import KeyDigests
 from ecif.services.merges import MergeBlocked
 from ecif.services.outcomes import OperationStale
 from ecif.services.rebuild import rebuild
-from ecif.services.review_bulk import BulkChanged, BulkUndone, Result
+from ecif.services.review_bulk import BulkChanged, BulkNotUndoable, BulkUndone, Result
 from ecif.services.review_decisions import (
     DecisionUnfit,
     ReviewChanged,
@@ -93,10 +104,11 @@ def approve(stewards: Stewards, operation: int) -> Any:
 def test_a_merge_is_asked_for_and_the_review_closes_when_it_is_approved(
     engine: Engine, stewards: Stewards, decision: D
 ) -> None:
-    review = only(engine).id
-    row = decide(stewards, review, decision)
+    review, version = only(engine).id, only(engine).version
+    row = decide(stewards, review, decision, evidence="更名证明")
     assert (row.state, row.closed_at, len(parties(engine))) == ("WAITING", None, 2)
-    approve(stewards, row.operation_id)
+    assert row.version == version + 1
+    assert approve(stewards, row.operation_id).evidence == "更名证明"
     row = only(engine)
     assert (row.state, row.outcome) == ("CLOSED", decision.value) and row.closed_at
     assert len(parties(engine)) == 1
@@ -110,16 +122,22 @@ def test_what_the_second_person_remarks_is_in_the_history(engine: Engine, stewar
     assert told(engine, review)[-1][1:] == ("checker", "已核原件")
 
 
-def test_a_merge_that_is_turned_down_gives_the_review_back(engine: Engine, stewards: Stewards) -> None:
+@pytest.mark.parametrize(
+    ("act", "person", "action"), [(approvals.reject, "checker", "REJECTED"), (approvals.withdraw, "maker", "WITHDRAWN")]
+)
+def test_a_merge_that_is_turned_down_or_taken_back_gives_the_review_back(
+    engine: Engine, stewards: Stewards, act: Any, person: str, action: str
+) -> None:
     review = only(engine).id
     row = decide(stewards, review, D.SAME)
+    assert stewards.run(review_decisions.claim, review).state == "WAITING"
     with pytest.raises(ReviewWaits) as waits:
         decide(stewards, review, D.NOT_SAME)
     assert waits.value.operation == row.operation_id
-    stewards.run(approvals.reject, row.operation_id, note="证据不足", person="checker")
+    stewards.run(act, row.operation_id, note="证据不足", person=person)
     row = only(engine)
     assert (row.state, row.outcome, row.operation_id) == ("OPEN", None, None)
-    assert actions(engine, review) == ["SAME", "REJECTED"]
+    assert actions(engine, review) == ["SAME", "CLAIMED", action]
     decide(stewards, review, D.NOT_SAME)
 
 
@@ -196,9 +214,9 @@ def test_the_merge_rules_hold_for_a_review_too(engine: Engine, digests: KeyDiges
 def test_not_the_same_holds_at_once_and_never_comes_back(
     engine: Engine, digests: KeyDigests, stewards: Stewards
 ) -> None:
-    review = only(engine).id
+    review, version = only(engine).id, only(engine).version
     row = decide(stewards, review, D.NOT_SAME)
-    assert (row.state, row.outcome) == ("CLOSED", "NOT_SAME")
+    assert (row.state, row.outcome, row.version) == ("CLOSED", "NOT_SAME", version + 1)
     assert len(parties(engine)) == 2
     a, b = doubtful(1, phone="13700000001")
     deliver(engine, digests, a, b, record("loan", "c1", "赵丁甲", id=citizen(1, "19850505", "441099")))
@@ -238,6 +256,27 @@ def test_a_customers_later_records_open_no_new_question_about_those_judged_apart
     assert len(reviews(engine)) == 1, "the judgement was withdrawn: it is a question again"
 
 
+def test_those_judged_apart_stay_so_when_their_customer_is_parted(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """What is said of two customers is said of each pair of records that asked, whichever of the two is the older one."""
+    deliver(engine, digests, record("loan", "a2", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    decide(stewards, only(engine).id, D.NOT_SAME)
+    stewards.judge("core:a1", "loan:a2", Verdict.NOT_SAME)
+    assert len(parties(engine)) == 3 and reviews(engine) == []
+
+
+def test_those_judged_apart_are_not_asked_about_for_another_of_their_records(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The number was issued for a record that says nothing of what the two have in common."""
+    deliver(engine, digests, record("loan", "x", "赵不同"))
+    stewards.merge("loan:x", "core:a1", survivor="loan:x")
+    decide(stewards, only(engine, "closed_at IS NULL").id, D.NOT_SAME)
+    deliver(engine, digests, record("loan", "a2", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    assert stewards.no("loan:a2") == stewards.no("loan:x") and reviews(engine) == []
+
+
 @pytest.mark.parametrize(("decision", "state"), [(D.NEED_INFO, "NEED_INFO"), (D.ESCALATE, "ESCALATED")])
 def test_what_stays_open(engine: Engine, stewards: Stewards, decision: D, state: str) -> None:
     review = only(engine).id
@@ -247,6 +286,8 @@ def test_what_stays_open(engine: Engine, stewards: Stewards, decision: D, state:
     assert row.claimed_by == (None if state == "ESCALATED" else "maker")
     assert actions(engine, review) == ["CLAIMED", decision.value]
     decide(stewards, review, D.NOT_SAME)
+    with transaction(engine) as session:
+        assert review_queue.history(session, review)[-1].state_before == state
 
 
 def test_only_what_fits_its_kind(engine: Engine, stewards: Stewards) -> None:
@@ -276,7 +317,11 @@ def test_where_the_proof_is_kept_is_in_the_history(engine: Engine, stewards: Ste
 
 def test_one_steward_at_a_time(engine: Engine, stewards: Stewards) -> None:
     review = only(engine).id
+    free = stewards.run(review_decisions.release, review)
+    assert (free.version, free.claimed_by, actions(engine, review)) == (only(engine).version, None, [])
+    first = stewards.run(review_decisions.claim, review).claimed_at
     row = stewards.run(review_decisions.claim, review)
+    assert row.claimed_at > first, "it lasts longer"
     for work in (review_decisions.claim, review_decisions.release):
         with pytest.raises(ReviewClaimed) as claimed:
             stewards.run(work, review, person="other")
@@ -286,7 +331,7 @@ def test_one_steward_at_a_time(engine: Engine, stewards: Stewards) -> None:
     stewards.run(review_decisions.comment, review, "请先核实", person="other")
     stewards.run(review_decisions.release, review)
     assert stewards.run(review_decisions.claim, review, person="other").claimed_by == "other"
-    assert actions(engine, review) == ["CLAIMED", "COMMENT", "RELEASED", "CLAIMED"]
+    assert actions(engine, review) == ["CLAIMED", "CLAIMED", "COMMENT", "RELEASED", "CLAIMED"]
 
 
 def test_a_claim_does_not_last_for_ever(engine: Engine, stewards: Stewards) -> None:
@@ -308,8 +353,33 @@ def test_who_saw_another_version_is_told(engine: Engine, stewards: Stewards) -> 
         stewards.run(review_decisions.claim, 404)
 
 
-@pytest.mark.parametrize("decision", [D.SAME, D.NOT_SAME, D.ESCALATE])
-def test_of_stewards_who_decide_at_once_one_wins(engine: Engine, stewards: Stewards, decision: D) -> None:
+def merged_meanwhile(stewards: Stewards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The customers of the next decision are merged before it has locked them."""
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        stewards.merge("core:a1", "card:b1")
+        return review_decisions.lock(*arguments)
+
+    monkeypatch.setattr(review_decisions, "lock", meanwhile)
+
+
+def test_who_decides_of_customers_that_are_merged_just_now_is_told(
+    engine: Engine, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = only(engine)
+    merged_meanwhile(stewards, monkeypatch)
+    with pytest.raises(ReviewChanged) as changed:
+        decide(stewards, row.id, D.NOT_SAME)
+    assert (changed.value.version, changed.value.state) == (only(engine).version, "CLOSED")
+
+
+@pytest.mark.parametrize(
+    ("decision", "kind"), [(D.SAME, "PAIR"), (D.NOT_SAME, "PAIR"), (D.ESCALATE, "PAIR"), (D.SAME, "MOVED")]
+)
+def test_of_stewards_who_decide_at_once_one_wins(engine: Engine, stewards: Stewards, decision: D, kind: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE merge_review SET kind = '{kind}'"))
     row = only(engine)
 
     def attempt(n: int) -> str:
@@ -527,6 +597,7 @@ def test_the_queue_has_an_order(engine: Engine, queue: Stewards, sort: Sort, lim
         wanted = connection.execute(text(f"SELECT id FROM merge_review ORDER BY {ORDERS[sort]}"), {"now": now})
         expected = [row.id for row in wanted]
     assert walk(engine, sort, now, limit) == expected
+    assert page(engine, sort, Place(now), len(expected)).next is None
 
 
 @pytest.mark.parametrize("sort", Sort)
@@ -605,9 +676,10 @@ def bulk(stewards: Stewards, decision: D, seen: str, **wanted: Any) -> review_bu
 
 @pytest.mark.parametrize("decision", [D.NOT_SAME, D.NEED_INFO, D.ESCALATE])
 def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision: D) -> None:
-    held, waiting, *_ = (row.id for row in reviews(engine, "risk = 2"))
+    held, waiting, escalated, *_ = (row.id for row in reviews(engine, "risk = 2"))
     queue.run(review_decisions.claim, held, person="other")
     decide(queue, waiting, D.SAME)
+    decide(queue, escalated, D.ESCALATE)
     before = {row.id: (row.state, row.evidence) for row in reviews(engine)}
     shown = preview(queue, decision, risk=2)
     assert (shown.results[held], shown.results[waiting]) == (Result.CLAIMED, Result.WAITS)
@@ -615,8 +687,11 @@ def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision:
     assert done.results == shown.results and len(shown.results) == 10
     decided = {n for n, result in done.results.items() if result is Result.DECIDED}
     changed = {row.id for row in reviews(engine, "true") if (row.state, row.evidence) != before[row.id]}
-    assert decided == changed and len(decided) == 8
-    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert decided - {escalated} == changed - {escalated} and len(decided) == 8
+    versions = {row.id: row.version for row in reviews(engine, "true")}
+    undone = queue.run(review_bulk.undo_bulk, done.id, reason="有误", person="other")
+    assert {row.id for row in reviews(engine) if row.version > versions[row.id]} == decided
+    assert scalar(engine, "SELECT undone_by FROM bulk_decision") == "other"
     assert set(undone.results) == decided and set(undone.results.values()) == {Result.REOPENED}
     assert {row.id: (row.state, row.evidence) for row in reviews(engine)} == before
     assert scalar(engine, "SELECT count(*) FROM party WHERE status = 'MERGED'") == 0
@@ -625,6 +700,13 @@ def test_a_bulk_decision_and_its_undo(engine: Engine, queue: Stewards, decision:
 
 
 def test_nothing_is_decided_that_nobody_has_seen(engine: Engine, queue: Stewards) -> None:
+    shown = preview(queue, D.NOT_SAME, risk=2)
+    with engine.begin() as connection:
+        swapped = f"CASE WHEN id = {shown.reviews[0].id} THEN 3 ELSE 2 END"
+        other = f"(SELECT min(id) FROM merge_review WHERE risk = 3), {shown.reviews[0].id}"
+        connection.execute(text(f"UPDATE merge_review SET risk = {swapped} WHERE id IN ({other})"))
+    with pytest.raises(BulkChanged):
+        bulk(queue, D.NOT_SAME, shown.seen, risk=2)
     shown = preview(queue, D.NOT_SAME, risk=2)
     queue.run(review_decisions.claim, shown.reviews[0].id)
     with pytest.raises(BulkChanged):
@@ -750,3 +832,73 @@ def test_an_undo_of_nothing(engine: Engine, stewards: Stewards) -> None:
     done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
     assert set(done.results.values()) == {Result.CLAIMED}
     assert stewards.run(review_bulk.undo_bulk, done.id, reason="有误").results == {}
+
+
+def test_what_the_decision_does_not_fit_is_left_alone(engine: Engine, queue: Stewards) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE merge_review SET kind = 'MOVED' WHERE id = (SELECT min(id) FROM merge_review)"))
+    unfit = reviews(engine)[0]
+    done = bulk(queue, D.NOT_SAME, preview(queue, D.NOT_SAME, risk=unfit.risk).seen, risk=unfit.risk)
+    assert [n for n, result in done.results.items() if result is Result.UNFIT] == [unfit.id]
+    assert only(engine, f"id = {unfit.id}") == unfit
+
+
+def test_what_changes_while_many_are_decided_stops_it(
+    engine: Engine, stewards: Stewards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another steward claims one of them just now; or its customers are merged."""
+    shown = preview(stewards, D.NOT_SAME)
+
+    def meanwhile(session: Any, ids: Any) -> Any:
+        monkeypatch.undo()
+        stewards.run(review_decisions.claim, ids[0], person="other")
+        return review_decisions.take_all(session, ids)
+
+    monkeypatch.setattr(review_bulk, "take_all", meanwhile)
+    with pytest.raises(BulkChanged):
+        bulk(stewards, D.NOT_SAME, shown.seen)
+    stewards.run(review_decisions.release, only(engine).id, person="other")
+    shown = preview(stewards, D.NOT_SAME)
+    merged_meanwhile(stewards, monkeypatch)
+    with pytest.raises(BulkChanged):
+        bulk(stewards, D.NOT_SAME, shown.seen)
+
+
+def test_it_is_not_undone_where_that_would_move_records(
+    engine: Engine, digests: KeyDigests, stewards: Stewards
+) -> None:
+    """The two have come to tell of one person since: who takes it back alone would merge them."""
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    ours, theirs = doubtful(1, day=3)
+    deliver(engine, digests, replace(theirs, name=ours.name))
+    nos = sorted(stewards.nos(["core:a1", "card:b1"]))
+    with pytest.raises(BulkNotUndoable) as refused:
+        stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert refused.value.customers == nos == sorted(stewards.nos(["core:a1", "card:b1"]))
+    assert only(engine).outcome == "NOT_SAME"
+
+
+def test_who_was_merged_or_is_asked_about_anew_since_is_not_asked_about_twice(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    deliver(engine, digests, *(r for n in range(1, 5) for r in doubtful(n)))
+    deliver(engine, digests, record("loan", "x", "孙某某"), record("loan", "y", "周某某"))
+    deliver(engine, digests, record("loan", "a1", f"赵{chr(0x4E01)}甲", id=citizen(1, "19850505", "441099")))
+    stewards = Stewards(engine, digests)
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    stewards.judge("core:a1", "card:b1", Verdict.WITHDRAWN)
+    stewards.merge("core:a2", "loan:x", survivor="loan:x")
+    stewards.merge("card:b3", "loan:y", survivor="loan:y")
+    undone = stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    assert list(undone.results.values()) == [Result.CHANGED] * 3 + [Result.REOPENED]
+    assert len(reviews(engine)) == 4 and broken(engine) == []
+
+
+def test_a_newer_word_stands_when_many_are_taken_back(engine: Engine, stewards: Stewards) -> None:
+    done = bulk(stewards, D.NOT_SAME, preview(stewards, D.NOT_SAME).seen)
+    stewards.judge("core:a1", "card:b1", Verdict.NOT_SAME)
+    stewards.run(review_bulk.undo_bulk, done.id, reason="有误")
+    with transaction(engine) as session:
+        last = judgements.history(session, ("core", "a1"))[0]
+    assert (last.verdict, last.reason) == ("NOT_SAME", "核实")
+    assert reviews(engine) == [] and broken(engine) == []
