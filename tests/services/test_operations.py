@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -127,6 +128,24 @@ def test_what_is_taken_back_while_it_is_asked_for_again_stays_so(
     monkeypatch.setattr(operations, "same", meanwhile)
     second = stewards.run(merges.ask_merge, nos, reason="x", evidence="公安证明")
     assert listed(stewards, "core:1") == [(first.id, Status.WITHDRAWN), (second.id, Status.PENDING)]
+
+
+def test_who_asks_for_an_undo_while_it_is_done_is_told_so(engine: Engine, stewards: Stewards) -> None:
+    merge = stewards.merge("core:1", "core:2")
+    undo = stewards.run(reversals.ask_reverse, merge.id, reason="x")
+    context = stewards.context("checker")
+    with ThreadPoolExecutor(1) as pool:
+
+        def approve_meanwhile(session: Session) -> Future[Any]:
+            approvals.approve(session, context, undo.id)
+            again = pool.submit(stewards.run, reversals.ask_reverse, merge.id, reason="x")
+            wait([again], timeout=1)
+            return again
+
+        again = run_transaction(engine, approve_meanwhile)
+        with pytest.raises(OperationDecided) as decided:
+            again.result()
+    assert decided.value.status == "DONE" and len(parties(engine)) == 3
 
 
 def test_a_rule_that_holds_only_since_it_was_asked_for_blocks_it_too(stewards: Stewards) -> None:

@@ -172,7 +172,11 @@ def ask(
 
     Args:
         seen: what the customers hold, by number.
+        reverses: the merge that it undoes, which is done once.
         others: further numbers under which it is found.
+
+    Raises:
+        OperationDecided: the merge was undone just now.
     """
     call, told = context.call or Call(context.actor), tuple(sorted(set(override)))
     row = (
@@ -184,7 +188,9 @@ def ask(
     if rows:
         _concerns(session, rows[0].id, {customer_no, *seen, *others})
         return get(session, rows[0].id)
-    waiting = same(session, kind, request, Status.PENDING)
+    waiting = same(session, kind, request, Status.PENDING, *([Status.DONE] if reverses else []))
+    if waiting and waiting.status is Status.DONE:
+        raise OperationDecided(waiting.status)
     if waiting and waiting.seen == seen and (waiting.evidence, waiting.override) == (evidence, told):
         return waiting
     why = REPLACED if waiting and waiting.seen == seen else OUTDATED

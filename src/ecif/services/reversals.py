@@ -123,7 +123,7 @@ def ask_reverse(session: Session, context: Context, merge_id: int, *, reason: st
     """Prepares the undo of a merge for another person to approve.
 
     Raises:
-        OperationNotFound, NotReversible, ReverseBlocked: there is nothing to be undone.
+        OperationNotFound, NotReversible, ReverseBlocked, OperationDecided: there is nothing to be undone.
     """
     merge = _standing(session, merge_id)
     members, _ = _reversible(session, merge)

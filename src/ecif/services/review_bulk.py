@@ -304,15 +304,10 @@ def _held_since(context: Context, row: Any, bulk: Any) -> bool:
 
 def _reopen(session: Session, context: Context, rows: Sequence[Any], bulk: Any, reason: str) -> set[int]:
     """Opens reviews again, but where another asks the same by now; whoever gave them away has them back, if they are free."""
-    claims = [
-        (bulk.person, r.held_since) if r.held_since and not r.claimed_by else (r.claimed_by, r.claimed_at) for r in rows
-    ]
-    ids, states, by, at = (
-        [r.id for r in rows],
-        [r.state_before for r in rows],
-        [c[0] for c in claims],
-        [c[1] for c in claims],
-    )
+    ids, states = [r.id for r in rows], [r.state_before for r in rows]
+    back = [r.held_since and not r.claimed_by for r in rows]
+    by = [bulk.person if given else r.claimed_by for r, given in zip(rows, back, strict=True)]
+    at = [r.held_since if given else r.claimed_at for r, given in zip(rows, back, strict=True)]
     opened = {row.id for row in query(session, _REOPEN, ids=ids, states=states, by=by, at=at)}
     note(session, context, "UNDONE", [(r.id, r.state) for r in rows if r.id in opened], reason, bulk.id)
     return opened
