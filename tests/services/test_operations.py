@@ -526,6 +526,21 @@ def test_a_judgement_taken_back_is_found_under_whoever_else_is_one_with_them_the
         assert dict(listed(stewards, key))[asked.id] is status
 
 
+def test_a_tie_taken_back_may_retire_a_number_and_bring_another_back(engine: Engine, digests: KeyDigests) -> None:
+    """core:1 has come to have the number of core:3, who was kept from it by a word on core:2, to whom it was tied."""
+    stewards, phone = Stewards(engine, digests), "13911110001"
+    deliver(engine, digests, record("core", "3", "张三丰", id=citizen(1), not_same_as=(("core", "2"),)))
+    deliver(engine, digests, record("core", "1", "张叁丰", phone=phone), record("core", "2", "李四光"))
+    one, two, three = stewards.nos(KEYS)
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1), phone=phone, day=3))
+    assert stewards.nos(KEYS) == [one, one, three]
+    back = (judging.judge, name("core:1"), name("core:2"), Verdict.WITHDRAWN)
+    done = stewards.approve(stewards.run(*back, reason="x", override=["STATED_NOT_SAME"]))
+    assert done.outcome and (done.outcome["retired"], done.outcome["resurrected"]) == ([one], [two])
+    assert stewards.nos(KEYS) == [three, two, three]
+
+
 def test_what_others_contradict_by_way_of_a_third_is_refused(stewards: Stewards) -> None:
     """Until one of them is taken back: it is the third whom the other two are the same as."""
     stewards.merge("core:1", "core:2", "core:3", survivor="core:1")
