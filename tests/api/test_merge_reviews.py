@@ -222,9 +222,12 @@ def test_not_the_same_holds_at_once(api: Api, question: Question) -> None:
 
 
 def test_a_merge_takes_two_persons(api: Api, question: Question) -> None:
-    asked = question.decide("RENAME", survivor=question.b, evidence="更名证明 2026-1")
-    assert (asked.status_code, asked.json()["state"]) == (202, "WAITING"), asked.text
+    terms = {"evidence": "更名证明 2026-1", "override": ["CLOSED"]}
+    asked = question.decide("RENAME", survivor=question.b, **terms)
+    assert (asked.status_code, asked.json()["state"], asked.headers["ETag"]) == (202, "WAITING", '"v2"'), asked.text
     place = asked.headers["Location"]
+    operation = api.get(place).json()
+    assert operation | terms == operation
     assert place == f"/v1/operations/{asked.json()['operation']}"
     problem = is_problem(question.decide("NOT_SAME"), 409, "ECIF-3052")
     assert problem["operation"] == asked.json()["operation"]
@@ -262,14 +265,16 @@ def test_of_a_remark_what_can_be_seen_is_kept(api: Api, question: Question) -> N
 
 
 def test_many_are_decided_and_taken_back_as_one(api: Api) -> None:
-    mine, held = Question(api), Question(api)
-    held.do("claim", headers=OTHER)
+    mine, *held = (Question(api) for _ in range(3))
+    for question in held:
+        question.do("claim", headers=OTHER)
+    mine.do("claim")
     chosen = {"filter": {"customer_no": mine.a}, "decision": "NOT_SAME"}
-    shown = api.post(f"{QUEUE}:preview-bulk", json=chosen).json()
+    shown = api.post(f"{QUEUE}:preview-bulk", json=chosen, headers=MAKER).json()
     assert (shown["count"], shown["results"]) == (1, {"DECIDED": 1})
     assert shown["items"][0] | {"id": mine.id, "result": "DECIDED"} == shown["items"][0]
     others = api.post(f"{QUEUE}:preview-bulk", json=chosen | {"filter": {"claimed_by": "other"}}).json()
-    assert others["results"]["CLAIMED"] >= 1
+    assert others["results"]["CLAIMED"] == others["count"] == len(others["items"]) > 1
     body = chosen | WHY | {"seen": shown["seen"]}
     done = api.post(f"{QUEUE}:decide-bulk", json=body, headers=MAKER)
     assert done.json()["results"] == [{"review": mine.id, "result": "DECIDED"}], done.text
@@ -277,7 +282,7 @@ def test_many_are_decided_and_taken_back_as_one(api: Api) -> None:
     is_problem(api.post(f"{QUEUE}:decide-bulk", json=body, headers=MAKER), 412, "ECIF-3057")
     undo = f"/v1/bulk-decisions/{done.json()['bulk_decision']}:undo"
     assert api.post(undo, json=WHY, headers=OTHER).json()["results"] == [{"review": mine.id, "result": "REOPENED"}]
-    assert mine.see()["state"] == "OPEN" and mine.history() == ["NOT_SAME", "UNDONE"]
+    assert mine.see()["state"] == "OPEN" and mine.history() == ["CLAIMED", "NOT_SAME", "UNDONE"]
     is_problem(api.post(undo, json=WHY, headers=OTHER), 409, "ECIF-3055")
 
 

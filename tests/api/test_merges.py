@@ -188,8 +188,11 @@ def test_what_was_turned_down_changes_nothing_and_may_be_asked_again(api: Api, t
     asked = two.ask()
     rejected = api.post(f"{asked.headers['Location']}:reject", json={"note": "证明不符"}, headers=CHECKER)
     assert (rejected.status_code, rejected.json()["status"], rejected.json()["outcome"]) == (200, "REJECTED", None)
-    assert clear(api, two.b)["version"] == 1
-    assert two.ask().json()["id"] != asked.json()["id"]
+    assert (clear(api, two.b)["version"], rejected.json()["note"]) == (1, "证明不符")
+    again = two.ask()
+    assert again.json()["id"] != asked.json()["id"]
+    taken_back = api.post(f"{again.headers['Location']}:withdraw", json={"note": "看错了"}, headers=MAKER).json()
+    assert (taken_back["status"], taken_back["note"]) == ("WITHDRAWN", "看错了")
 
 
 READS = ("", "/lineage", "/accounts", "/relations", "/sources", "/history")
@@ -437,6 +440,7 @@ def test_operations_are_listed_by_status_kind_and_customer(api: Api, two: Pair) 
     is_problem(api.get(f"/v1/change-requests?customer_no={NOBODY}"), 404, "ECIF-2001")
     assert api.post(f"/v1/operations/{asked}:withdraw", json={}, headers=MAKER).status_code == 200
     assert [s for s in Status if asked in ids(status=s, customer_no=other.a)] == ["WITHDRAWN"]
+    assert api.get("/v1/operations", params={"customer_no": two.b}).json()["next_after"] is None
     page = api.get("/v1/operations?limit=1").json()
     assert ids(after=page["next_after"])[0] > page["items"][0]["id"]
 
@@ -621,6 +625,16 @@ def test_every_call_needs_its_scope(api: Api, bank: Bank, method: str, path: str
     others = tuple(s for s in SCOPES if s != scope)
     answer = api.ask(method, bank.filled(path), json=bank.filled(body), headers=CHECKER, scopes=others)
     assert is_problem(answer, 403, "ECIF-5003")["detail"] == scope
+    assert counts(api) == before
+
+
+@pytest.mark.parametrize(("method", "path", "body", "scope"), SCOPED, ids=lambda value: str(value)[:40])
+def test_no_call_takes_a_parameter_that_it_does_not_know(
+    api: Api, bank: Bank, method: str, path: str, body: Any, scope: str
+) -> None:
+    before = counts(api)
+    more = f"{bank.filled(path)}{'&' if '?' in path else '?'}force=true"
+    is_problem(api.ask(method, more, json=bank.filled(body), headers=CHECKER), 422, "ECIF-1001")
     assert counts(api) == before
 
 

@@ -171,8 +171,9 @@ def test_a_split_that_parts_what_was_merged_is_the_end_of_the_merge(stewards: St
     assert split.outcome and split.outcome["resurrected"] == [stewards.no("core:2")] != [retired]
     assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
     assert dict(listed(stewards, "core:1"))[second.id] is Status.DONE
-    with pytest.raises(NotReversible):
-        stewards.reverse(merge)
+    for no_merge_that_stands in (merge, split):
+        with pytest.raises(NotReversible):
+            stewards.reverse(no_merge_that_stands)
 
 
 def test_a_merge_of_three_stands_while_two_of_them_are_one(stewards: Stewards) -> None:
@@ -544,6 +545,21 @@ def test_a_judgement_taken_back_is_found_under_whoever_else_is_one_with_them_the
     for key, status in (("loan:2", Status.DONE), (other, Status.REVERSED)):
         stewards.split(key, key)
         assert dict(listed(stewards, key))[asked.id] is status
+
+
+def test_a_tie_taken_back_may_retire_a_number_and_bring_another_back(engine: Engine, digests: KeyDigests) -> None:
+    """core:1 has come to have the number of core:3, who was kept from it by a word on core:2, to whom it was tied."""
+    stewards, phone = Stewards(engine, digests), "13911110001"
+    deliver(engine, digests, record("core", "3", "张三丰", id=citizen(1), not_same_as=(("core", "2"),)))
+    deliver(engine, digests, record("core", "1", "张叁丰", phone=phone), record("core", "2", "李四光"))
+    one, two, three = stewards.nos(KEYS)
+    stewards.merge("core:1", "core:2", survivor="core:1")
+    deliver(engine, digests, record("core", "1", "张三丰", id=citizen(1), phone=phone, day=3))
+    assert stewards.nos(KEYS) == [one, one, three]
+    back = (judging.judge, name("core:1"), name("core:2"), Verdict.WITHDRAWN)
+    done = stewards.approve(stewards.run(*back, reason="x", override=["STATED_NOT_SAME"]))
+    assert done.outcome and (done.outcome["retired"], done.outcome["resurrected"]) == ([one], [two])
+    assert stewards.nos(KEYS) == [three, two, three]
 
 
 def test_what_others_contradict_by_way_of_a_third_is_refused(stewards: Stewards) -> None:

@@ -235,9 +235,11 @@ def test_who_merges_is_told_what_is_open_with_others_and_what_moved(
     assert "OPEN_REVIEWS" not in rules(stewards, asking)
     for no in asking:
         assert rules(stewards, [no, other])["OPEN_REVIEWS"] == {"reviews": 1}
+    stewards.run(review_decisions.decide, only(engine, "PAIR").id, ReviewDecision.NOT_SAME, reason="另一人")
+    assert "OPEN_REVIEWS" not in rules(stewards, [asking[0], other])
     deliver(engine, digests, record("card", "1", "王五一", id=ID_C, day=9))
     moved = rules(stewards, stewards.nos(["core:1", "card:1"]))
-    assert moved["OPEN_REVIEWS"] == {"reviews": 2}
+    assert moved["OPEN_REVIEWS"] == {"reviews": 1}
 
 
 def test_a_misfit_goes_where_its_record_goes(engine: Engine, digests: KeyDigests, stewards: Stewards) -> None:
