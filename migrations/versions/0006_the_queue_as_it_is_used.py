@@ -1,4 +1,5 @@
-"""What the review queue is filtered by stands in the indexes that give its order; a decision says where the proof is
+"""What the review queue is filtered by stands in the indexes that give its order; a decision says where the proof is, and what
+it said is found by it
 
 Revision ID: 0006
 Revises: 0005
@@ -26,9 +27,11 @@ def upgrade() -> None:
     op.add_column("review_entry", sa.Column("evidence", sa.String(200), server_default="", nullable=False))
     op.add_column("review_entry", sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("review_entry", "evidence", server_default=None)
+    op.create_index(op.f("ix_judgement_change_id"), "judgement", ["change_id"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_judgement_change_id"), "judgement")
     for column in ("claimed_at", "evidence"):
         op.drop_column("review_entry", column)
     _indexes(QUEUE, PAST)

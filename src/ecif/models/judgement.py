@@ -21,6 +21,7 @@ class Judgement(Base):
         CheckConstraint("record_lo < record_hi", name="ordered"),
         Index(None, "record_lo", "record_hi", "id"),
         Index(None, "record_hi"),
+        Index(None, "change_id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
