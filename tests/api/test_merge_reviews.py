@@ -364,7 +364,9 @@ def test_bad_input_says_what_is_wrong_and_changes_nothing(api: Api, one: Questio
         ("POST", "/v1/bulk-decisions/1:undo", "reviews:write"),
     ],
 )
-def test_every_call_needs_its_scope(api: Api, one: Question, verb: str, path: str, scope: str) -> None:
+def test_every_call_needs_its_scope_and_takes_no_other_parameter(
+    api: Api, one: Question, verb: str, path: str, scope: str
+) -> None:
     body = {":preview-bulk": ONE, ":decide-bulk": ONE | WHY | {"seen": "0" * 24}, ":comment": {"text": "x"},
             ":decide": WHY | {"decision": "SAME"}, ":undo": WHY}  # fmt: skip
     sent = next((b for end, b in body.items() if path.endswith(end)), None)
@@ -372,6 +374,8 @@ def test_every_call_needs_its_scope(api: Api, one: Question, verb: str, path: st
     others = tuple(name for name in SCOPES if name != scope)
     answer = api.ask(verb, path.replace("<ONE>", one.path), scopes=others, headers=MAKER | V1, **options)
     assert is_problem(answer, 403, "ECIF-5003")["detail"] == scope
+    unknown = api.ask(verb, f"{path.replace('<ONE>', one.path)}?force=true", headers=MAKER | V1, **options)
+    is_problem(unknown, 422, "ECIF-1001")
 
 
 def test_too_many_in_bulk(api: Api) -> None:

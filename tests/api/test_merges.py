@@ -119,6 +119,8 @@ def test_a_preview_shows_who_wins_and_what_moves_and_changes_nothing(api: Api, t
     assert answer.status_code == 200 and counts(api) == before, answer.text
     shown = answer.json()
     assert (shown["survivor"], shown["retired"], shown["blockers"]) == (two.a, [two.b], [])
+    other = api.post("/v1/merges:preview", json=two.members | {"survivor": two.b}).json()
+    assert (other["survivor"], other["retired"]) == (two.b, [two.a])
     moved = {"system": "loan", "key": f"b{two.n}", "from": two.b, "to": two.a}
     assert shown["moved"] == {"items": [moved], "total": 1}
     occupation = row(shown["fields"], field="occupation")

@@ -525,6 +525,7 @@ def test_a_clerks_word_is_not_lifted_by_evidence(engine: Engine, digests: KeyDig
     assert [f.rule for f in blocked.value.findings] == ["STATED_NOT_SAME"]
     stewards.merge("core:1", "loan:5", override=["STATED_NOT_SAME"])
     assert stewards.no("core:1") == stewards.no("loan:5")
+    stewards.merge("core:1", "core:2")  # that was one customer's own affair
 
 
 def test_a_record_placed_by_a_person_leads_no_stranger_in(

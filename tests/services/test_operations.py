@@ -171,6 +171,7 @@ def test_a_split_that_parts_what_was_merged_is_the_end_of_the_merge(stewards: St
     assert split.outcome and split.outcome["resurrected"] == [stewards.no("core:2")] != [retired]
     assert dict(listed(stewards, "core:1"))[merge.id] is Status.REVERSED
     assert dict(listed(stewards, "core:1"))[second.id] is Status.DONE
+    assert dict(listed(stewards, "core:2"))[split.id] is Status.DONE
     for no_merge_that_stands in (merge, split):
         with pytest.raises(NotReversible):
             stewards.reverse(no_merge_that_stands)
