@@ -10,10 +10,12 @@ from people import citizen, deliver, record, scalar
 from sqlalchemy import Engine, text
 from stewards import Stewards
 
+from ecif.domain.judgements import Verdict
 from ecif.domain.records import Account, AccountClass, AccountStatus
 from ecif.domain.review_policy import ReviewDecision
-from ecif.services import merges, review_decisions
+from ecif.services import merges, operations, review_decisions
 from ecif.services.context import KeyDigests
+from ecif.services.operations import Status
 from ecif.services.review_decisions import DecisionUnfit
 
 NAMES = {"core:1": "张三丰", "core:2": "李四光", "core:3": "王五一", "core:4": "赵六七"}
@@ -209,3 +211,28 @@ def test_who_joins_by_himself_leaves_it_where_it_is(engine: Engine, digests: Key
 def test_what_a_preview_says_is_not_left(engine: Engine, stewards: Stewards) -> None:
     preview = stewards.run(merges.preview_merge, stewards.nos(["core:1", "core:2"]))
     assert CLASS_I in [f.rule for f in preview.findings] and outcomes(engine) == []
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["a merge", "the rules"])
+def test_what_is_to_be_done_leaves_with_a_number_that_goes_straight_to_another(
+    engine: Engine, digests: KeyDigests, by_hand: bool
+) -> None:
+    """loan:1 was merged when a judgement was taken back, and turns into core:3, who has something to do of his own."""
+    number, other = citizen(1), citizen(3)
+    deliver(engine, digests, record("core", "1", "张三丰", id=number, accounts=(class_one(1),)))
+    deliver(engine, digests, record("loan", "1", "张三丰", id=number, accounts=(class_one(2),)))
+    stewards = Stewards(engine, digests)
+    stewards.judge("core:1", "loan:1", Verdict.NOT_SAME)
+    deliver(engine, digests, record("core", "3", "王五一", id=other, accounts=(class_one(3),)))
+    deliver(engine, digests, record("core", "4", "赵六七", accounts=(class_one(4),)))
+    left = stewards.merge("core:3", "core:4")
+    taken_back = stewards.judge("core:1", "loan:1", Verdict.WITHDRAWN)
+    deliver(engine, digests, record("loan", "1", "王五一", id=other, accounts=(class_one(2),), day=3))
+    assert taken_back and stewards.run(lambda s, _: operations.get(s, taken_back.id)).status is Status.REVERSED
+    assert todo(engine) == {stewards.no("core:3"): [(left.id, "BOTH_HOLD_CLASS_I")]}
+    if by_hand:
+        deliver(engine, digests, record("core", "5", "孙七八"))
+        stewards.merge("core:1", "core:5")
+    else:
+        deliver(engine, digests, record("card", "5", "张三丰", id=number, day=5))
+    assert list(todo(engine)) == [stewards.no("core:3")]

@@ -94,6 +94,17 @@ class Assignment:
         """The numbers that had been merged and live again, with those they led to."""
         return {no: to for no in self.members if (to := self.parties[no].merged_into)}
 
+    @property
+    def parted(self) -> dict[str, str]:
+        """The numbers that had been merged and are no longer one with those they led to: they live again, or lead elsewhere."""
+        led = ((no, party.merged_into) for no, party in self.parties.items())
+        return {no: to for no, to in led if to and self._leads(no) != self._leads(to)}
+
+    def _leads(self, no: str) -> str:
+        if no in self.members:
+            return no
+        return self.merged.get(no) or (no in self.parties and self.parties[no].merged_into) or no
+
 
 @dataclass(slots=True)
 class Group:

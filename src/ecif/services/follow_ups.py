@@ -58,9 +58,10 @@ def leave(session: Session, context: Context, operation_id: int, survivor: str, 
 
 def follow(session: Session, context: Context, assignment: Assignment) -> None:
     """Brings what is to be done to the numbers where it is to be done now, after numbers have retired or live again."""
-    led = assignment.merged | assignment.resurrected
-    if led:
-        refresh(session, context, {*led, *led.values()}, parted=bool(assignment.resurrected))
+    merged, parted = assignment.merged, assignment.parted
+    nos = {*merged, *merged.values(), *parted, *parted.values()}
+    if nos:
+        refresh(session, context, nos, parted=bool(parted))
 
 
 def refresh(

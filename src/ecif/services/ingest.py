@@ -310,8 +310,8 @@ def follow(
     result.golden_versions += settle(session, context, assignment, records)
     result.customers_created += sum(p.new for p in assignment.parties.values())
     result.customers_merged += len(assignment.merged)
-    if assignment.resurrected:  # also where no person parted them: a record that turned into somebody else leaves
-        operations.mark_reversed(session, context, assignment.resurrected)
+    if assignment.parted:  # also where no person parted them: a record that turned into somebody else leaves
+        operations.mark_reversed(session, context, assignment.parted)
     follow_ups.follow(session, context, assignment)
     if ask:
         customers = {*assignment.changed, *assignment.merged, *assignment.asked}

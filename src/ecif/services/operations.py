@@ -262,9 +262,9 @@ def decide(
     return get(session, operation.id)
 
 
-def mark_reversed(session: Session, context: Context, resurrected: Collection[str]) -> None:
-    """Writes down which merges of numbers that live again are no more: no two of the numbers they joined lead to one."""
-    send(session, _REVERSED, nos=list(resurrected), now=context.now)
+def mark_reversed(session: Session, context: Context, parted: Collection[str]) -> None:
+    """Writes down which merges of numbers that were parted are no more: no two of the numbers they joined lead to one."""
+    send(session, _REVERSED, nos=list(parted), now=context.now)
 
 
 def keep_records(session: Session, operation_id: int, held: Mapping[int, str]) -> None:
