@@ -561,6 +561,8 @@ def test_a_tie_taken_back_may_retire_a_number_and_bring_another_back(engine: Eng
     done = stewards.approve(stewards.run(*back, reason="x", override=["STATED_NOT_SAME"]))
     assert done.outcome and (done.outcome["retired"], done.outcome["resurrected"]) == ([one], [two])
     assert stewards.nos(KEYS) == [three, two, three]
+    with pytest.raises(NotReversible):  # it parted two as well, so that its opposite would not bring all back
+        stewards.reverse(done)
 
 
 def test_what_others_contradict_by_way_of_a_third_is_refused(stewards: Stewards) -> None:
@@ -572,6 +574,20 @@ def test_what_others_contradict_by_way_of_a_third_is_refused(stewards: Stewards)
     with pytest.raises(MergeBlocked):
         stewards.judge("core:2", "core:3", Verdict.SAME)
     assert stewards.no("core:1") == stewards.no("core:2") != stewards.no("core:3")
+
+
+def test_who_was_drawn_in_when_a_judgement_was_taken_back_is_parted_by_its_undo(
+    engine: Engine, digests: KeyDigests
+) -> None:
+    """loan:2 fitted both, and no operation names him; what is kept tells that he was by himself."""
+    stewards = one_of_two_people(engine, digests)
+    before, homes = golden(engine), {r: stewards.no(r) for r in ("core:0", "core:6", "loan:2")}
+    taken_back = stewards.judge("core:0", "core:6", Verdict.WITHDRAWN)
+    assert taken_back and len(parties(engine)) == 1
+    kept = stewards.run(lambda session, _: operations.records(session, taken_back.id))
+    assert sorted(kept.values()) == sorted(homes.values())
+    stewards.reverse(taken_back)
+    assert golden(engine) == before
 
 
 def test_what_is_said_of_two_in_the_queue_moves_nobody_to_a_third(engine: Engine, digests: KeyDigests) -> None:

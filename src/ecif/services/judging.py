@@ -98,13 +98,14 @@ def approved_judgement(session: Session, context: Context, operation: Operation)
     """
     members = unchanged(session, operation.seen)
     found = located(session, [(system, key) for system, key in operation.request["source_records"]])
-    operations.keep_records(session, operation.id, members.home)
     verdict = Verdict(operation.request["verdict"])
     said = _said(session, members, [record for record, _ in found.values()], verdict)
-    left: list[Finding] = []
+    left, held = list[Finding](), members.home
     if not _alone(verdict):
         tried = _tried(session, context, members, said, verdict)
-        left = _allowed(session, said, tried, operation.evidence, operation.override)
+        left, merged = _allowed(session, said, tried, operation.evidence, operation.override)
+        held |= merged
+    operations.keep_records(session, operation.id, held)
     done = carry_out(session, context, members, said, (), operation, alone=_alone(verdict))
     follow_ups.leave(session, context, operation.id, done.survivor, left)
     return done
@@ -116,8 +117,10 @@ def _tried(session: Session, context: Context, members: Members, said: Said, ver
         return carry_out(session, context, members, said, (), None, alone=_alone(verdict))
 
 
-def _allowed(session: Session, said: Said, tried: Regrouped, evidence: str, override: Collection[str]) -> list[Finding]:
-    """What is to be said of the customers whom the rules would merge, if nothing forbids it.
+def _allowed(
+    session: Session, said: Said, tried: Regrouped, evidence: str, override: Collection[str]
+) -> tuple[list[Finding], dict[int, str]]:
+    """What is to be said of the customers whom the rules would merge, if nothing forbids it, and whose records theirs are.
 
     Raises:
         MergeBlocked: a rule does.
@@ -126,12 +129,13 @@ def _allowed(session: Session, said: Said, tried: Regrouped, evidence: str, over
     for _, left, to in tried.moved:
         if left in tried.retired:
             joined[to] |= {left, to}
-    found: list[Finding] = []
+    found, home = list[Finding](), dict[int, str]()
     for nos in joined.values():
         sides = lock(session, nos.difference(tried.created, tried.resurrected))
         standing = {p: word for p, word in sides.words.items() if p not in said}
         found += allow(session, replace(sides, words=standing), evidence, override)
-    return found
+        home |= sides.home
+    return found, home
 
 
 def _alone(verdict: Verdict) -> bool:

@@ -146,12 +146,16 @@ def approved_reverse(session: Session, context: Context, operation: Operation) -
 
 
 def _standing(session: Session, merge_id: int) -> Operation:
-    """The merge, or the judgement that was taken back and let the rules merge, if it stands."""
+    """The merge, or the judgement that was taken back and did nothing but let the rules merge, if it stands."""
     merge = operations.get(session, merge_id)
-    merged = merge.kind is Kind.MERGE or (merge.kind is Kind.JUDGEMENT and merge.outcome and merge.outcome["retired"])
-    if not merged or merge.status is not Status.DONE:
+    if not (merge.kind is Kind.MERGE or _merged(merge)) or merge.status is not Status.DONE:
         raise NotReversible
     return merge
+
+
+def _merged(judgement: Operation) -> bool:
+    done = judgement.outcome if judgement.kind is Kind.JUDGEMENT else None
+    return bool(done and done["retired"] and not done["resurrected"] and not done["created"])
 
 
 def _numbers(merge: Operation) -> list[str]:
