@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from ecif.db import open_database
+from ecif.embedded import DatabaseError, embedded_server
 from ecif.migrate import upgrade
 from ecif.models import Base
 from ecif.services.context import KeyDigests
@@ -25,6 +27,9 @@ def homes() -> Iterator[Callable[[], Path]]:
     with TemporaryDirectory(prefix="ecif-") as top:
         serial = count()
         yield lambda: Path(top) / f"home{next(serial)}"
+        for running in Path(top).glob("*/pgdata/postmaster.pid"):  # its last user was killed: the next one stops it
+            with suppress(DatabaseError), embedded_server(running.parents[1]):
+                pass
 
 
 @pytest.fixture
