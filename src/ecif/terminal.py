@@ -205,7 +205,7 @@ def print_review(review: Review, entries: Iterable[Any], now: datetime) -> None:
 def print_decided(row: Any, now: datetime) -> None:
     """What became of a review, and what is to be done next."""
     view = review_view(row, now)
-    held = f", 认领 held by {view['claimed_by']}" if view["claimed_by"] else ""
+    held = f", 认领 held by {view['claimed_by']}" if view["claimed_by"] and not row.closed_at else ""
     out.print(f"审核 review {row.id}: {row.state}" + (f" {row.outcome}" if row.outcome else "") + held, soft_wrap=True)
     if row.operation_id and not row.closed_at:
         out.print(f"须由另一人复核 another person has to decide: ecif approve {row.operation_id} --by …")

@@ -74,7 +74,7 @@ class Assignment:
         changed: customers whose records changed in number or content.
         anchors: numbers that stand for another record from now on.
         moved: records that were somebody's before, by name, with the number they left and the one they went to.
-        moves: what is to be asked about records that left a customer since the identity of one of his changed.
+        moves: what is to be asked about records that left a customer by themselves.
         asked: customers whose pairs were decided again, though none of their records changed.
         misfits: what is to be asked about records that a person placed and that no longer fit.
     """
